@@ -1,0 +1,162 @@
+"""The rules of `evenhand.records`, for whole columns at once. A property test holds the two together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from evenhand.errors import IngestError
+from evenhand.ingest.readers import BadRow, printable
+from evenhand.policy import PolicyVersion
+from evenhand.records import MAX_TEXT
+
+Check = tuple[str, pl.Expr, pl.Expr]  # column, true where the row is bad, reason (a text expression)
+
+_TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?"
+_ZONE = r"([Zz]|[+-]\d{2}(:?\d{2})?)$"
+
+
+def _lit(text: str) -> pl.Expr:
+    return pl.lit(text)
+
+
+def id_checks(columns: Sequence[str]) -> list[Check]:
+    """Ids and names: there, no outer spaces, no NUL."""
+    checks: list[Check] = []
+    for name in columns:
+        value = pl.col(name)
+        checks += [
+            (name, value.is_null() | (value == ""), _lit("is empty")),
+            (name, value.str.contains(r"^\s|\s$"), _lit("has outer spaces")),
+            (name, value.str.contains("\x00", literal=True), _lit("holds a NUL character")),
+        ]
+    return checks
+
+
+def text_checks() -> list[Check]:
+    """Texts may be empty or emoji-only, but hold no NUL and at most MAX_TEXT characters."""
+    text = pl.col("text")
+    return [
+        ("text", text.str.contains("\x00", literal=True), _lit("holds a NUL character")),
+        ("text", text.str.len_chars() > MAX_TEXT, _lit(f"has more than {MAX_TEXT:,} characters")),
+    ]
+
+
+def language_checks() -> list[Check]:
+    """BCP 47 in form."""
+    fits = pl.col("language").str.contains(r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")
+    return [("language", ~fits.fill_null(False), _lit("is no BCP 47 tag; use 'und' where it is unknown"))]
+
+
+def parse_time(name: str) -> pl.Expr:
+    """The time in column `name` as UTC; null where it is none or has no zone."""
+    value = (
+        pl.col(name)
+        .str.replace(r"[Zz]$", "+00:00")
+        .str.replace(r"([+-]\d{2})(\d{2})$", "$1:$2")
+        .str.replace(r"(:\d{2}|\d[.,]\d+)([+-]\d{2})$", "$1$2:00")
+        .str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T")
+        .str.replace(r"^(.{16})([+-])", "$1:00$2")
+        .str.replace(",", ".", literal=True)
+    )
+    return value.str.to_datetime(
+        "%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", strict=False
+    ).dt.convert_time_zone("UTC")
+
+
+def time_checks(name: str) -> list[Check]:
+    """A time with a zone."""
+    value = pl.col(name).fill_null("")
+    bare = value.str.contains(_TIME + "$")
+    return [
+        (name, value == "", _lit("is empty")),
+        (name, bare, _lit("has no time zone; write it as UTC, like 2026-03-01T09:30:00Z")),
+        (
+            name,
+            ~value.str.contains(_TIME + _ZONE) | parse_time(name).is_null(),
+            _lit("is no time; write it like 2026-03-01T09:30:00Z"),
+        ),
+    ]
+
+
+def exposure_checks() -> list[Check]:
+    """Views: empty, or a number from 0 on."""
+    value = pl.col("exposure")
+    number = value.str.strip_chars().cast(pl.Float64, strict=False)
+    filled = value.is_not_null() & (value != "")
+    bad = filled & ~(number.is_not_null() & number.is_not_nan() & (number >= 0)).fill_null(False)
+    return [("exposure", bad, _lit("is no number of views"))]
+
+
+def policy_checks(policies: Sequence[PolicyVersion]) -> list[Check]:
+    """Known policy version, area of that version, label of that area."""
+    versions = [policy.version for policy in policies]
+    areas = [f"{policy.version}\x1f{area.name}" for policy in policies for area in policy.areas]
+    labels = [
+        f"{policy.version}\x1f{area.name}\x1f{name}"
+        for policy in policies
+        for area in policy.areas
+        for name in area.label_names
+    ]
+    version = pl.col("policy_version").fill_null("")
+    area = pl.concat_str([version, pl.col("area").fill_null("")], separator="\x1f")
+    label = pl.concat_str([area, pl.col("label").fill_null("")], separator="\x1f")
+    known = ", ".join(versions) or "none"
+    return [
+        ("policy_version", ~version.is_in(versions), _lit(f"unknown policy version; known: {known}")),
+        ("area", ~area.is_in(areas), pl.format("unknown area in policy {}", version)),
+        (
+            "label",
+            ~label.is_in(labels),
+            pl.format("unknown label in area {} of policy {}", pl.col("area"), version),
+        ),
+    ]
+
+
+def split(frame: pl.DataFrame, checks: Sequence[Check]) -> tuple[pl.DataFrame, list[BadRow]]:
+    """The rows that pass every check, in order, and the others with the first check they fail."""
+    which = pl.coalesce(
+        [pl.when(bad.fill_null(False)).then(pl.lit(i, pl.Int32)) for i, (_, bad, _) in enumerate(checks)]
+    )
+    reason = pl.coalesce(
+        [
+            pl.when(pl.col("_check") == i).then(pl.lit(f"{name} ") + why)
+            for i, (name, _, why) in enumerate(checks)
+        ]
+    )
+    marked = frame.with_columns(which.alias("_check"))
+    good = marked.filter(pl.col("_check").is_null()).drop("_check")
+    failed = marked.filter(pl.col("_check").is_not_null()).with_columns(reason.alias("_reason"))
+    bad = []
+    for row in failed.iter_rows(named=True):
+        column, why, number = checks[row.pop("_check")][0], row.pop("_reason"), row.pop("row")
+        bad.append(BadRow(number, column, printable(row[column]), why, printable(row, 2_000_000)))
+    return good, bad
+
+
+def complete(
+    frame: pl.DataFrame,
+    policies: Sequence[PolicyVersion],
+    file: Path,
+    *,
+    kind: str,
+    required: Sequence[str],
+    optional: Sequence[str],
+) -> pl.DataFrame:
+    """`frame` with all columns: a lone area is filled in, optional ones are null.
+
+    IngestError if a required column is missing; `kind` is the section of evenhand.toml that maps names.
+    """
+    areas = {area.name for policy in policies for area in policy.areas}
+    if "area" not in frame.columns and len(areas) == 1:
+        frame = frame.with_columns(pl.lit(areas.pop()).alias("area"))
+    missing = [name for name in required if name not in frame.columns]
+    if missing and (frame.height or len(frame.columns) > 1):
+        raise IngestError(
+            f"{file}: no column {', '.join(missing)}; found {', '.join(frame.columns[1:]) or 'none that is known'};"
+            f' map foreign names in evenhand.toml, [ingest.{kind}] {missing[0]} = "your column"'
+        )
+    absent = [name for name in (*required, *optional) if name not in frame.columns]
+    return frame.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)

@@ -1,0 +1,200 @@
+"""CSV, JSONL and Parquet, gzipped or not, as chunks of text columns."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evenhand.errors import IngestError
+
+csv.field_size_limit(50_000_000)
+_GZIP, _UTF16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass
+class BadRow:
+    """A row that failed: its number in the file (the first row is 1), where, what and why."""
+
+    row: int
+    column: str
+    value: str
+    reason: str
+    raw: str
+
+
+@dataclass
+class Chunk:
+    """Some rows as text: `frame` has `row` (number in the file) and the wanted columns; `bad` the unreadable."""
+
+    frame: pl.DataFrame
+    bad: list[BadRow] = field(default_factory=list)
+
+
+def read_rows(file: Path, wanted: Sequence[str], renamed: Mapping[str, str], size: int) -> Iterator[Chunk]:
+    """Chunks of at most `size` rows of `file`, with those of the `wanted` columns that the file has.
+
+    `renamed` maps our column to the file's. The kind is told by the name: .csv, .jsonl/.ndjson, .parquet, each with
+    .gz or without. IngestError if the file as a whole cannot be read.
+    """
+    kind = "".join(file.suffixes[-2:] if file.suffix == ".gz" else file.suffixes[-1:]).removesuffix(".gz")
+    readers = {".csv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": _parquet}
+    if kind not in readers:
+        raise IngestError(f"{file}: kind {kind or 'unknown'!r}; bring .csv, .jsonl or .parquet (.gz is fine)")
+    if not file.is_file():
+        raise IngestError(f"{file}: no such file")
+    source = {renamed.get(name, name): name for name in wanted}
+    try:
+        yield from readers[kind](file, source, size)
+    except (OSError, EOFError, zlib.error, pa.ArrowInvalid, csv.Error) as problem:
+        raise IngestError(f"{file}: cannot be read to its end ({problem}); export it again") from problem
+
+
+@contextmanager
+def _text(file: Path) -> Iterator[IO[str]]:
+    """The file as text. Bytes that are not UTF-8 become lone surrogates, so that their row can be told."""
+    with file.open("rb") as raw:
+        head = raw.read(2)
+        raw.seek(0)
+        stream: Any = gzip.open(raw) if head == _GZIP else raw  # noqa: SIM115
+        start = stream.read(2)
+        stream.seek(0)
+        encoding = "utf-16" if start in _UTF16 else "utf-8-sig"
+        yield io.TextIOWrapper(stream, encoding=encoding, errors="surrogateescape", newline="")
+
+
+def _broken(values: Sequence[str]) -> bool:
+    """Whether some value holds a lone surrogate: bytes that were not UTF-8, or a broken escape."""
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def printable(value: object, limit: int = 200) -> str:
+    """`value` as text that any file can hold, cut at `limit` characters."""
+    return str(value)[:limit].encode("utf-8", "backslashreplace").decode()
+
+
+class _Builder:
+    """Collects rows into chunks."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = list(columns)
+        self._clear()
+
+    def _clear(self) -> None:
+        self.numbers: list[int] = []
+        self.rows: list[Sequence[str | None]] = []
+        self.bad: list[BadRow] = []
+
+    def add(self, number: int, values: Sequence[str | None], raw: object) -> None:
+        if _broken([value for value in values if value]):
+            at = next(i for i, value in enumerate(values) if value and _broken([value]))
+            reason = "not valid UTF-8, or a lone surrogate"
+            self.reject(number, self.columns[at], values[at] or "", reason, raw)
+        else:
+            self.numbers.append(number)
+            self.rows.append(values)
+
+    def reject(self, number: int, column: str, value: str, reason: str, raw: object) -> None:
+        self.bad.append(BadRow(number, column, printable(value), reason, printable(raw, 2_000_000)))
+
+    def full(self, size: int) -> bool:
+        return len(self.rows) + len(self.bad) >= size
+
+    def take(self) -> Chunk:
+        columns = list(zip(*self.rows, strict=True)) if self.rows else [()] * len(self.columns)
+        data = {
+            name: pl.Series(name, values, pl.String)
+            for name, values in zip(self.columns, columns, strict=True)
+        }
+        chunk = Chunk(pl.DataFrame({"row": pl.Series("row", self.numbers, pl.Int64), **data}), self.bad)
+        self._clear()
+        return chunk
+
+
+def _csv(file: Path, source: Mapping[str, str], size: int) -> Iterator[Chunk]:
+    with _text(file) as stream:
+        lines = csv.reader(stream)
+        header = next(lines, None)
+        if header is None:
+            raise IngestError(f"{file}: is empty; the first line should name the columns")
+        header = [name.strip() for name in header]
+        places = [(header.index(name), ours) for name, ours in source.items() if name in header]
+        builder = _Builder([ours for _, ours in places])
+        for number, line in enumerate(lines, start=1):
+            if len(line) == len(header):
+                builder.add(number, [line[place] for place, _ in places], line)
+            elif line:
+                reason = f"{len(line)} fields where the header has {len(header)}"
+                builder.reject(number, "", "", reason, line)
+            else:
+                builder.reject(number, "", "", "empty line", "")
+            if builder.full(size):
+                yield builder.take()
+        yield builder.take()
+
+
+def _jsonl(file: Path, source: Mapping[str, str], size: int) -> Iterator[Chunk]:
+    seen: set[str] = set()
+    builder = _Builder(list(source.values()))
+    with _text(file) as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                builder.reject(number, "", "", "empty line", "")
+                continue
+            try:
+                raw = json.loads(line)
+            except ValueError as problem:
+                builder.reject(number, "", "", f"not JSON: {printable(problem)}", line)
+                continue
+            if not isinstance(raw, dict):
+                builder.reject(number, "", "", "not a JSON object", line)
+                continue
+            seen.update(name for name in source if name in raw)
+            builder.add(number, [_plain(raw.get(name)) for name in source], line)
+            if builder.full(size):
+                yield _present(builder.take(), source, seen)
+        yield _present(builder.take(), source, seen)
+
+
+def _present(chunk: Chunk, source: Mapping[str, str], seen: set[str]) -> Chunk:
+    """Drop columns that no line so far has named."""
+    chunk.frame = chunk.frame.drop([ours for name, ours in source.items() if name not in seen])
+    return chunk
+
+
+def _plain(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)
+
+
+def _parquet(file: Path, source: Mapping[str, str], size: int) -> Iterator[Chunk]:
+    with pq.ParquetFile(file) as table:
+        columns = [name for name in source if name in table.schema_arrow.names]
+        number = 0
+        for batch in table.iter_batches(batch_size=size, columns=columns):
+            builder = _Builder([source[name] for name in columns])
+            for line in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
+                number += 1
+                builder.add(number, [_arrow(value) for value in line], line)
+            yield builder.take()
+
+
+def _arrow(value: Any) -> str | None:
+    return value.isoformat() if isinstance(value, datetime) else _plain(value)

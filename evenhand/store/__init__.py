@@ -1,0 +1,39 @@
+"""The store: what people touch. SQLite embedded by default, PostgreSQL for a team.
+
+`Store` loads at its first use, so that importing the records costs no database library.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from evenhand.store.records import (
+    AddResult,
+    DrawnItem,
+    DrawRecord,
+    LiveModel,
+    QueueProgress,
+    Role,
+    User,
+)
+
+if TYPE_CHECKING:
+    from evenhand.store.repository import Store
+
+__all__ = [
+    "AddResult",
+    "DrawRecord",
+    "DrawnItem",
+    "LiveModel",
+    "QueueProgress",
+    "Role",
+    "Store",
+    "User",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Store":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from evenhand.store.repository import Store
+
+    globals()["Store"] = Store
+    return Store

@@ -1,0 +1,50 @@
+"""Conditions that several queries share.
+
+Uncorrelated subqueries on purpose: both databases hash them once, whatever their statistics say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, and_, select
+
+from evenhand.store.tables import ItemRow, RulingRow, SkipRow, UndoRow
+
+
+def is_current(draw_id: str | None = None) -> ColumnElement[bool]:
+    """Not taken back, and not replaced by a ruling that is itself not taken back.
+
+    With `draw_id`, for rulings of that draw only: a correction is always in the draw of what it corrects,
+    so the rest of the table need not be read.
+    """
+    undone = select(UndoRow.ruling_id)
+    replaced = select(RulingRow.replaces).where(RulingRow.replaces.is_not(None), RulingRow.id.not_in(undone))
+    if draw_id is not None:
+        replaced = replaced.where(RulingRow.draw_id == draw_id)
+    return and_(RulingRow.id.not_in(undone), RulingRow.id.not_in(replaced))
+
+
+def is_ruled(draw_id: str) -> ColumnElement[bool]:
+    """The item has a current ruling, whoever gave it."""
+    ruled = select(RulingRow.decision_id).where(
+        RulingRow.draw_id == draw_id, RulingRow.decision_id.is_not(None), is_current(draw_id)
+    )
+    return ItemRow.decision_id.in_(ruled)
+
+
+def is_skipped(draw_id: str) -> ColumnElement[bool]:
+    """Somebody left the item out."""
+    return ItemRow.decision_id.in_(select(SkipRow.decision_id).where(SkipRow.draw_id == draw_id))
+
+
+def in_slice(
+    draw_id: str, markets: Sequence[str] | None, languages: Sequence[str] | None
+) -> ColumnElement[bool]:
+    """Items of the draw in these markets and languages; None or empty means all."""
+    wanted = [ItemRow.draw_id == draw_id]
+    if markets:
+        wanted.append(ItemRow.market.in_(markets))
+    if languages:
+        wanted.append(ItemRow.language.in_(languages))
+    return and_(*wanted)

@@ -1,0 +1,135 @@
+"""Records that only the store hands out: draws, drawn items, people, the live-model ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Literal, get_args
+
+from evenhand.errors import RecordError
+
+Role = Literal["sme", "ml", "management", "admin"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawRecord:
+    """A review batch as it was drawn: frame, design, seed. Immutable."""
+
+    draw_id: str
+    created_at: datetime
+    created_by: str
+    seed: int
+    budget: int  # cases to review
+    kappa: float
+    phi: float  # share of the budget on the highest scores, in [0, 1]
+    floor: float
+    cell_floor: float
+    cells: tuple[str, ...]
+    since: date | None
+    until: date | None  # exclusive
+    filters: Mapping[str, str]
+    policy_versions: tuple[str, ...]
+    model_version: str
+    frame_size: int  # decisions
+    frame_file: str  # relative to the workspace
+    frame_hash: str
+    excluded_ruled: int  # decisions left out because they had a ruling
+    pi_min: float  # smallest inclusion probability, > 0
+    w_max: float  # largest weight relative to a simple random sample's
+
+    def covers(self, other: DrawRecord) -> bool:
+        """Whether the two frames can hold the same decision: their periods and filters overlap."""
+        apart = (self.until and other.since and self.until <= other.since) or (
+            other.until and self.since and other.until <= self.since
+        )
+        if apart:
+            return False
+        both = set(self.filters) & set(other.filters)
+        return all(self.filters[name] == other.filters[name] for name in both)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnItem:
+    """One drawn decision with its inclusion probability and a copy of its case."""
+
+    draw_id: str
+    decision_id: str
+    position: int  # place in the queue, from 0
+    pi: float  # in (0, 1]
+    p_overturn: float
+    take_all: bool
+    case_id: str
+    text: str
+    language: str
+    market: str
+    queue: str
+    area: str
+    policy_version: str
+    label: str
+    moderator_id: str
+    decided_at: datetime
+    predicted_label: str
+    team: str | None = None
+    content_type: str | None = None
+    reasons: str = ""
+    explanation: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.pi <= 1:
+            raise RecordError(
+                f"decision {self.decision_id}: inclusion probability {self.pi} is outside (0, 1];"
+                " without it no error rate can be given"
+            )
+        if not 0 <= self.p_overturn <= 1:
+            raise RecordError(
+                f"decision {self.decision_id}: p_overturn {self.p_overturn} is outside [0, 1]; score it again"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """A person who uses the app. No markets or languages given means all."""
+
+    user_id: str
+    role: Role
+    markets: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise RecordError(f"user {self.user_id}: role {self.role!r} is unknown; use {', '.join(ROLES)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveModel:
+    """One line of the ledger: from `since` on, this model was live for this policy version."""
+
+    model_version: str
+    policy_version: str
+    since: datetime
+    by: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddResult:
+    """How many rulings were new, and how many were there already."""
+
+    added: int
+    duplicates: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueProgress:
+    """How far a batch is."""
+
+    total: int
+    ruled: int
+    skipped: int
+
+    @property
+    def open(self) -> int:
+        """Items neither ruled nor skipped."""
+        return self.total - self.ruled - self.skipped

@@ -1,0 +1,182 @@
+"""Rulings: appended, replaced by later ones, taken back; never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from evenhand.errors import RecordError, SampleError, UserError
+from evenhand.records import Ruling, decision_id
+from evenhand.store.base import CHUNK, StoreBase, note
+from evenhand.store.queries import is_current
+from evenhand.store.records import AddResult
+from evenhand.store.tables import DrawRow, ItemRow, RulingRow, UndoRow
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_RULING_FIELDS = tuple(f.name for f in fields(Ruling))
+_IDENTITY = (
+    "case_id", "area", "policy_version", "label", "sme_id", "decision_moderator_id", "draw_id", "replaces"
+)  # fmt: skip
+_SAME = ("case_id", "area", "decision_moderator_id", "draw_id")  # a correction keeps these
+
+
+class RulingMethods(StoreBase):
+    """Adding, listing and taking back rulings."""
+
+    def add_rulings(self, rulings: Sequence[Ruling], *, by: str) -> AddResult:
+        """Append rulings; those that are there already, to the letter, are counted and left.
+
+        They are committed when this returns. RecordError, and nothing is added, for a ruling with a
+        `draw_id` whose case that draw does not hold, or one that replaces a ruling which is not there, is
+        on another decision or in another draw, or was replaced already.
+        """
+        at = datetime.now(UTC)
+        rows = {_content_hash(ruling): ruling for ruling in rulings}
+        with self._writing() as session:
+            known = _known(session, list(rows))
+            fresh = {mark: ruling for mark, ruling in rows.items() if mark not in known}
+            _check_drawn(session, fresh.values())
+            _check_replaced(session, fresh.values())
+            prepared = [_ruling_values(mark, ruling) for mark, ruling in fresh.items()]
+            added = self._insert_new(session, RulingRow, prepared, "content_hash")
+            _note_added(session, [row for row in prepared if row["content_hash"] in added], by=by, at=at)
+        return AddResult(added=len(added), duplicates=len(rulings) - len(added))
+
+    def rulings(
+        self, *, draw_id: str | None = None, policy_version: str | None = None, current: bool = True
+    ) -> pl.DataFrame:
+        """Rulings, in the order they came. With `current`, without those replaced or taken back."""
+        from evenhand.store import frames
+
+        query = select(*(RulingRow.__table__.c[name] for name in frames.RULINGS))
+        if draw_id is not None:
+            query = query.where(RulingRow.draw_id == draw_id)
+        if policy_version is not None:
+            query = query.where(RulingRow.policy_version == policy_version)
+        if current:
+            query = query.where(is_current(draw_id))
+        with self._reading() as session:
+            return frames.rulings_frame(session.execute(query.order_by(RulingRow.id)).all())
+
+    def undo_ruling(self, ruling_id: int, *, by: str) -> None:
+        """Take a ruling back. The ruling stays on record; UserError if it is not there or taken back already."""
+        at = datetime.now(UTC)
+        with self._writing() as session:
+            if session.get(RulingRow, ruling_id) is None:
+                raise UserError(f"no ruling {ruling_id}; reload the list of rulings")
+            undo = {"ruling_id": ruling_id, "at": at, "by": by}
+            if not self._insert_new(session, UndoRow, [undo], "ruling_id"):
+                raise UserError(f"ruling {ruling_id} was taken back already; nothing is left to undo")
+            note(session, "undo_ruling", str(ruling_id), by=by, at=at)
+
+    def last_ruling(self, draw_id: str, *, sme_id: str) -> int | None:
+        """Id of this SME's newest current ruling in the batch, for undo."""
+        query = select(func.max(RulingRow.id)).where(
+            RulingRow.draw_id == draw_id, RulingRow.sme_id == sme_id, is_current(draw_id)
+        )
+        with self._reading() as session:
+            return session.scalar(query)
+
+
+def _parts(found: Iterable[Any]) -> Iterator[list[Any]]:
+    ordered = list(found)
+    for start in range(0, len(ordered), CHUNK):
+        yield ordered[start : start + CHUNK]
+
+
+def _known(session: Session, marks: list[str]) -> set[str]:
+    known: set[str] = set()
+    for part in _parts(marks):
+        known |= set(session.scalars(select(RulingRow.content_hash).where(RulingRow.content_hash.in_(part))))
+    return known
+
+
+def _check_drawn(session: Session, rulings: Iterable[Ruling]) -> None:
+    wanted: dict[str, dict[str, None]] = {}
+    for ruling in rulings:
+        if ruling.draw_id is not None:
+            decision = _decision_of(ruling)
+            if decision is None:
+                raise RecordError(
+                    f"ruling on case {ruling.case_id}: a ruling of draw {ruling.draw_id} must name the"
+                    " decision's moderator (decision_moderator_id)"
+                )
+            wanted.setdefault(ruling.draw_id, {})[decision] = None
+    for draw_id, ids in wanted.items():
+        if session.scalar(select(DrawRow.draw_id).where(DrawRow.draw_id == draw_id)) is None:
+            raise SampleError(f"no draw {draw_id!r} to rule on; make one with `evenhand draw`")
+        there: set[str] = set()
+        for part in _parts(ids):
+            query = select(ItemRow.decision_id).where(
+                ItemRow.draw_id == draw_id, ItemRow.decision_id.in_(part)
+            )
+            there |= set(session.scalars(query))
+        if missing := [decision for decision in ids if decision not in there]:
+            raise RecordError(
+                f"draw {draw_id} has no item for {len(missing)} of the rulings (first decision id: {missing[0]});"
+                " give rulings on cases that were not drawn without a draw id: they are gold for training only"
+            )
+
+
+def _check_replaced(session: Session, rulings: Iterable[Ruling]) -> None:
+    corrections: dict[int, Ruling] = {}
+    for ruling in rulings:
+        if ruling.replaces is not None:
+            if ruling.replaces in corrections:
+                raise RecordError(
+                    f"ruling {ruling.replaces} is replaced twice in one go; keep the later correction"
+                )
+            corrections[ruling.replaces] = ruling
+    for part in _parts(sorted(corrections)):
+        columns = (RulingRow.__table__.c[name] for name in ("id", *_SAME))
+        query = select(*columns).where(RulingRow.id.in_(part))
+        there = {row.id: row for row in session.execute(query.with_for_update())}
+        for old in part:
+            new, found = corrections[old], there.get(old)
+            if found is None or any(getattr(found, name) != getattr(new, name) for name in _SAME):
+                raise RecordError(
+                    f"ruling on case {new.case_id}, area {new.area}: replaces {old}, which is no ruling on the"
+                    f" same {', '.join(_SAME)}; name the ruling that it corrects"
+                )
+        undone = select(UndoRow.ruling_id)
+        query_newer = select(RulingRow.replaces, RulingRow.id).where(
+            RulingRow.replaces.in_(part), RulingRow.id.not_in(undone)
+        )
+        for old_id, newer in session.execute(query_newer):
+            raise RecordError(f"ruling {old_id} was replaced already, by {newer}; correct that one instead")
+
+
+def _note_added(session: Session, rows: Sequence[Mapping[str, Any]], *, by: str, at: datetime) -> None:
+    if len(rows) == 1:
+        details = {name: rows[0][name] for name in ("area", "label", "draw_id")}
+        note(session, "rule", rows[0]["case_id"], by=by, at=at, details=details)
+    elif rows:
+        draws = sorted({row["draw_id"] for row in rows if row["draw_id"]})
+        details = {"n": len(rows), "draws": draws}
+        note(session, "rule", f"{len(rows)} rulings", by=by, at=at, details=details)
+
+
+def _decision_of(ruling: Ruling) -> str | None:
+    if ruling.decision_moderator_id is None:
+        return None
+    return decision_id(ruling.case_id, ruling.area, ruling.decision_moderator_id)
+
+
+def _content_hash(ruling: Ruling) -> str:
+    """Two rulings with the same mark are the same ruling, given twice."""
+    parts = [getattr(ruling, name) for name in _IDENTITY] + [ruling.ruled_at.isoformat()]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+def _ruling_values(mark: str, ruling: Ruling) -> dict[str, Any]:
+    named = {name: getattr(ruling, name) for name in _RULING_FIELDS}
+    return {**named, "content_hash": mark, "decision_id": _decision_of(ruling)}

@@ -1,0 +1,1 @@
+"""Everything that needs weights: encoder, classifier, flagger, explanation, scoring, registry."""

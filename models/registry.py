@@ -1,0 +1,209 @@
+"""Model versions in MLflow: register, list, promote, roll back, load. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evenhand.errors import ModelError, OutsideError
+from evenhand.telemetry import quiet
+from evenhand.workspace import Workspace
+
+quiet()
+
+import mlflow  # noqa: E402  telemetry is switched off first
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.tracking import MlflowClient  # noqa: E402
+
+from models.bundle import ModelBundle  # noqa: E402
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+_REQUIREMENTS = [
+    "torch==2.13.0",
+    "transformers>=5.23,<6",
+    "safetensors",
+    "polars",
+    "scikit-learn",
+    "tokenizers",
+]
+
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One registered version."""
+
+    version: str
+    name: str  # "evenhand-3"
+    aliases: tuple[str, ...]
+    policy_versions: tuple[str, ...]
+    created_at: datetime
+    n_rulings: int
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class Registry:
+    """The workspace's MLflow registry."""
+
+    def __init__(self, ws: Workspace) -> None:
+        self._ws = ws
+        self._model = ws.config.registry.model_name
+        if not ws.config.registry.tracking_uri:
+            ws.registry_dir.mkdir(parents=True, exist_ok=True)
+        mlflow.set_tracking_uri(ws.tracking_uri)
+        try:
+            self._client = MlflowClient(ws.tracking_uri)
+            self._experiment = self._experiment_id()
+        except MlflowException as problem:
+            raise OutsideError(
+                f"{ws.tracking_uri}: the model registry cannot be opened ({problem})"
+            ) from problem
+
+    def _experiment_id(self) -> str:
+        found = self._client.get_experiment_by_name(self._model)
+        if found is not None:
+            return str(found.experiment_id)
+        local = not self._ws.config.registry.tracking_uri
+        place = (self._ws.registry_dir / "artifacts").as_uri() if local else None
+        return str(self._client.create_experiment(self._model, artifact_location=place))
+
+    def register(
+        self,
+        bundle: Path,
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, Any],
+        policy_versions: tuple[str, ...],
+    ) -> str:
+        """Log the bundle folder with its metrics and register it as `challenger`; returns the version's number."""
+        overall = {k: float(v) for k, v in metrics.get("overall", {}).items() if isinstance(v, int | float)}
+        tags = {
+            "policy_versions": json.dumps(list(policy_versions)),
+            "n_rulings": str(params.get("n_rulings", 0)),
+            "metrics": json.dumps(overall),
+        }
+        root = Path(__file__).resolve().parents[1]
+        with warnings.catch_warnings(), mlflow.start_run(experiment_id=self._experiment):
+            warnings.simplefilter("ignore")  # MLflow's own deprecations and type-hint advice
+            mlflow.log_params({k: str(v)[:500] for k, v in params.items()})
+            mlflow.log_metrics(overall)
+            mlflow.log_dict(dict(metrics), "metrics.json")
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+                artifacts={"bundle": str(bundle)},
+                code_paths=[str(root / "evenhand"), str(root / "models")],
+                pip_requirements=_REQUIREMENTS,
+                registered_model_name=self._model,
+                tags=tags,
+            )
+        version = str(info.registered_model_version)
+        for key, value in tags.items():
+            self._client.set_model_version_tag(self._model, version, key, value)
+        self._client.set_registered_model_alias(self._model, CHALLENGER, version)
+        return version
+
+    def versions(self) -> list[Version]:
+        """All versions, newest first."""
+        aliases: dict[str, list[str]] = {}
+        for alias, number in self._aliases().items():
+            aliases.setdefault(number, []).append(alias)
+        found = self._client.search_model_versions(f"name='{self._model}'")
+        rows = [
+            Version(
+                version=str(row.version),
+                name=f"{self._model}-{row.version}",
+                aliases=tuple(sorted(aliases.get(str(row.version), []))),
+                policy_versions=tuple(json.loads(row.tags.get("policy_versions", "[]"))),
+                created_at=datetime.fromtimestamp(row.creation_timestamp / 1000, UTC),
+                n_rulings=int(row.tags.get("n_rulings", 0)),
+                metrics=json.loads(row.tags.get("metrics", "{}")),
+            )
+            for row in found
+        ]
+        return sorted(rows, key=lambda row: -int(row.version))
+
+    def _aliases(self) -> dict[str, str]:
+        try:
+            return {k: str(v) for k, v in self._client.get_registered_model(self._model).aliases.items()}
+        except MlflowException:
+            return {}  # nothing registered yet
+
+    def number(self, version: str) -> str:
+        """The number behind a number, a name ("evenhand-3") or an alias; ModelError if there is none."""
+        aliases = self._aliases()
+        if version in (CHAMPION, CHALLENGER, PREVIOUS):
+            if version in aliases:
+                return aliases[version]
+            advice = {
+                CHAMPION: "run `evenhand train`, then `evenhand models promote challenger`",
+                CHALLENGER: "run `evenhand train`",
+                PREVIOUS: "there is nothing to roll back to",
+            }
+            raise ModelError(f"no {version} yet; {advice[version]}")
+        wanted = version.removeprefix(f"{self._model}-")
+        known = [row.version for row in self.versions()]
+        if wanted not in known:
+            raise ModelError(
+                f"no model version {version!r}; known: {', '.join(known) or 'none yet, run `evenhand train`'}"
+            )
+        return wanted
+
+    def name(self, version: str) -> str:
+        """The full name of a version, like "evenhand-3"."""
+        return f"{self._model}-{self.number(version)}"
+
+    def policy_versions(self, version: str) -> tuple[str, ...]:
+        """The policy versions that it covers."""
+        number = self.number(version)
+        return next(row.policy_versions for row in self.versions() if row.version == number)
+
+    def promote(self, version: str) -> str:
+        """Make it champion, keep the one before as `previous`; returns its number."""
+        number, aliases = self.number(version), self._aliases()
+        before = aliases.get(CHAMPION)
+        if before and before != number:
+            self._client.set_registered_model_alias(self._model, PREVIOUS, before)
+        self._client.set_registered_model_alias(self._model, CHAMPION, number)
+        if aliases.get(CHALLENGER) == number:
+            self._client.delete_registered_model_alias(self._model, CHALLENGER)
+        return number
+
+    def rollback(self) -> str:
+        """Make the previous champion champion again; returns its number."""
+        number = self.number(PREVIOUS)
+        before = self.number(CHAMPION)
+        self._client.set_registered_model_alias(self._model, CHAMPION, number)
+        self._client.set_registered_model_alias(self._model, PREVIOUS, before)
+        return number
+
+    def folder(self, version: str) -> Path:
+        """The bundle's folder on this machine (fetched from a tracking server if need be)."""
+        uri = f"models:/{self._model}/{self.number(version)}"
+        try:
+            place = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        except (MlflowException, OSError) as problem:
+            raise OutsideError(f"{uri}: the model's files cannot be read ({problem})") from problem
+        found = sorted(place.glob("artifacts/*/manifest.json"))
+        if not found:
+            raise ModelError(f"{uri}: holds no bundle; register the model again")
+        return found[0].parent
+
+    def load(self, version: str) -> ModelBundle:
+        """The bundle of a version or alias; ModelError if there is none."""
+        return ModelBundle.load(self.folder(version), allow_download=self._ws.config.model.allow_download)
+
+    def details(self, version: str) -> dict[str, Any]:
+        """All that is known of a version: registry row and manifest."""
+        number = self.number(version)
+        row = next(row for row in self.versions() if row.version == number)
+        manifest = json.loads((self.folder(version) / "manifest.json").read_text(encoding="utf-8"))
+        return {"version": row, "manifest": manifest}

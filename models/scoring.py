@@ -1,0 +1,127 @@
+"""Scoring the lake: a loop over shards that can be stopped at any point."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from evenhand.errors import PolicyMismatch
+from evenhand.files import atomic_path
+from evenhand.lake import SCORES, decision_files, score_file
+from evenhand.progress import Progress
+from evenhand.workspace import Workspace
+from models.bundle import ModelBundle
+from models.encoder import Floats32
+
+#: Vectors of texts kept between shards: 200,000 of 384 float16 numbers are 150 MB.
+REMEMBERED = 200_000
+
+
+@dataclass
+class ScoreReport:
+    """What a run did."""
+
+    decisions: int = 0  # scored now
+    texts_encoded: int = 0
+    shards_done: int = 0
+    shards_skipped: int = 0  # were done before
+    skipped: dict[str, int] = field(default_factory=dict)  # reason -> decisions left unscored
+    seconds: float = 0.0
+
+
+class _Memory:
+    """Vectors of texts by hash, so that identical texts are encoded once; the oldest are forgotten."""
+
+    def __init__(self, limit: int = REMEMBERED) -> None:
+        self._known: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
+        self._limit = limit
+
+    def vectors(
+        self, bundle: ModelBundle, shard: pl.DataFrame, report: ScoreReport, progress: Progress
+    ) -> Floats32:
+        """Vectors of the shard's texts, shape (rows, dim), in row order."""
+        distinct = shard.unique("text_hash", maintain_order=True)
+        fresh = distinct.filter(~pl.col("text_hash").is_in(list(self._known)))
+        marks, texts = fresh["text_hash"].to_list(), fresh["text"].to_list()
+        for start in range(0, len(texts), 512):
+            found = bundle.classifier.pooled(texts[start : start + 512])
+            for mark, vector in zip(marks[start : start + 512], found, strict=True):
+                self._known[mark] = vector.astype(np.float16)
+            progress.step(len(found))
+        report.texts_encoded += len(texts)
+        out = np.stack([self._known[mark] for mark in shard["text_hash"]]).astype(np.float32)
+        while len(self._known) > self._limit:
+            self._known.popitem(last=False)
+        return out
+
+
+def score(
+    ws: Workspace, bundle: ModelBundle, model: str, *, since: date | None = None, until: date | None = None
+) -> ScoreReport:
+    """Score every decision file that has no scores by `model` ("evenhand-3") yet.
+
+    A shard is a decision file; its score file appears whole or not at all, so a killed run goes on where it stopped. Decisions
+    under a policy version that the model does not cover are counted in `skipped` and left out; PolicyMismatch if that is all
+    of them.
+    """
+    report, memory, began = ScoreReport(), _Memory(), time.monotonic()
+    left: Counter[str] = Counter()
+    todo = []
+    for file in decision_files(ws, since, until):
+        if score_file(ws, model, file).exists():
+            report.shards_skipped += 1
+        else:
+            todo.append(file)
+    total = sum(_distinct(file) for file in todo)
+    with Progress("score", total, unit="texts") as progress:
+        for file in todo:
+            shard = pl.read_parquet(file)
+            covered = shard.filter(_covered(bundle))
+            for version, area, n in (
+                shard.filter(~_covered(bundle)).group_by("policy_version", "area").len().iter_rows()
+            ):
+                left[f"{area} under {version} is not covered by {model}"] += n
+            scores = (
+                _scores(bundle, model, covered, memory.vectors(bundle, covered, report, progress))
+                if len(covered)
+                else pl.DataFrame(schema=SCORES)
+            )
+            target = score_file(ws, model, file)
+            with atomic_path(target) as part:
+                scores.write_parquet(part)
+            report.decisions += scores.height
+            report.shards_done += 1
+    report.skipped, report.seconds = dict(left), time.monotonic() - began
+    if left and not report.decisions and not report.shards_skipped:
+        _forget(ws, model, todo)
+        raise PolicyMismatch(f"{'; '.join(left)}; retrain with `evenhand train`, so that a model covers them")
+    return report
+
+
+def _forget(ws: Workspace, model: str, files: list[Path]) -> None:
+    """Take back the empty score files of a run in which nothing could be judged."""
+    for file in files:
+        score_file(ws, model, file).unlink(missing_ok=True)
+
+
+def _distinct(file: Path) -> int:
+    return int(pl.scan_parquet(file).select(pl.col("text_hash").n_unique()).collect().item())
+
+
+def _covered(bundle: ModelBundle) -> pl.Expr:
+    key = pl.concat_str("policy_version", "area", separator="/")
+    return key.is_in(list(bundle.manifest.heads))
+
+
+def _scores(bundle: ModelBundle, model: str, shard: pl.DataFrame, vectors: Floats32) -> pl.DataFrame:
+    judged = bundle.judge(shard, vectors)
+    same = shard.select("decision_id", "case_id", "area", "moderator_id", "label", "policy_version")
+    full = same.join(judged, on="decision_id", how="left", validate="1:1", maintain_order="left")
+    return full.with_columns(pl.lit(model).alias("model_version")).select(SCORES.names())

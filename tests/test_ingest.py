@@ -1,0 +1,320 @@
+"""Ingest: every bad row is named and kept, nothing is lost, the same file twice changes nothing."""
+
+import errno
+import gzip
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from evenhand.errors import EvenhandError, IngestError, OutsideError
+from evenhand.ingest import decisions as decisions_module
+from evenhand.ingest import ingest_decisions, ingest_rulings
+from evenhand.lake import DECISIONS, decision_files, scan_decisions
+from evenhand.policy import parse_policy
+from evenhand.records import MAX_TEXT, Decision, decision_id
+from evenhand.store import Store
+from evenhand.workspace import create_workspace
+
+POLICY_TEXT = """
+version: v1
+effective_from: 2026-01-01
+areas:
+  - name: tone
+    labels: [{name: clean, clause: Nothing wrong.}, {name: rude, clause: Rude words.}]
+  - name: spam
+    labels: [{name: clean, clause: Nothing wrong.}, {name: bait, clause: Click bait.}]
+"""
+POLICY = parse_policy(POLICY_TEXT)
+GOOD = {
+    "case_id": "c1", "text": "สวัสดี مرحبا 🙂", "language": "th", "market": "TH", "queue": "live", "area": "tone",
+    "policy_version": "v1", "label": "rude", "moderator_id": "m1", "decided_at": "2026-03-01T09:30:00Z",
+}  # fmt: skip
+
+
+@pytest.fixture
+def ws(tmp_path):
+    return create_workspace(tmp_path / "w")
+
+
+def jsonl(path: Path, *rows: dict) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=True) + "\n" for row in rows))
+    return path
+
+
+def csv_of(path: Path, *rows: dict) -> Path:
+    pl.DataFrame(rows).write_csv(path)
+    return path
+
+
+def lake(ws) -> pl.DataFrame:
+    return scan_decisions(ws).collect()
+
+
+def quarantined(report) -> pl.DataFrame:
+    return pl.read_parquet(report.quarantine_file)
+
+
+def test_a_good_row_arrives_whole(ws, tmp_path):
+    report = ingest_decisions(
+        ws, [POLICY], jsonl(tmp_path / "d.jsonl", {**GOOD, "exposure": 12, "team": "a"})
+    )
+    assert (report.rows, report.added, report.unchanged, report.quarantined) == (1, 1, 0, 0)
+    row = lake(ws).row(0, named=True)
+    assert row["text"] == GOOD["text"] and row["exposure"] == 12.0 and row["team"] == "a"
+    assert row["decided_at"] == datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+    assert row["decision_id"] == decision_id("c1", "tone", "m1")
+    assert dict(lake(ws).schema) == dict(DECISIONS)
+    assert decision_files(ws)[0].parent.name == "day=2026-03-01"
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "jsonl", "jsonl.gz", "parquet"])
+def test_every_kind_of_file_gives_the_same_lake(ws, tmp_path, kind):
+    rows = [{**GOOD, "case_id": f"c{i}"} for i in range(5)]
+    path = tmp_path / f"d.{kind}"
+    plain = tmp_path / f"plain.{kind.split('.')[0]}"
+    {"csv": lambda: csv_of(plain, *rows), "jsonl": lambda: jsonl(plain, *rows),
+     "parquet": lambda: pl.DataFrame(rows).write_parquet(plain)}[kind.split(".")[0]]()  # fmt: skip
+    path.write_bytes(gzip.compress(plain.read_bytes()) if kind.endswith("gz") else plain.read_bytes())
+    assert ingest_decisions(ws, [POLICY], path).added == 5
+    assert sorted(lake(ws)["case_id"]) == [f"c{i}" for i in range(5)]
+    assert set(lake(ws)["text"]) == {GOOD["text"]}
+
+
+def test_the_same_file_twice_changes_nothing(ws, tmp_path):
+    path = csv_of(tmp_path / "d.csv", *[{**GOOD, "case_id": f"c{i}"} for i in range(7)])
+    ingest_decisions(ws, [POLICY], path)
+    before = {f: f.read_bytes() for f in decision_files(ws)}
+    again = ingest_decisions(ws, [POLICY], path)
+    assert (again.added, again.unchanged) == (0, 7)
+    assert {f: f.read_bytes() for f in decision_files(ws)} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "reason"),
+    [
+        ({"label": "vile"}, "label", "label unknown label in area tone of policy v1"),
+        ({"area": "violence"}, "area", "area unknown area in policy v1"),
+        ({"policy_version": "v9"}, "policy_version", "policy_version unknown policy version; known: v1"),
+        ({"decided_at": "2026-03-01T09:30:00"}, "decided_at", "decided_at has no time zone"),
+        ({"decided_at": "last Monday"}, "decided_at", "decided_at is no time"),
+        ({"decided_at": "2026-02-31T09:30:00Z"}, "decided_at", "decided_at is no time"),
+        ({"case_id": ""}, "case_id", "case_id is empty"),
+        ({"moderator_id": " m1"}, "moderator_id", "moderator_id has outer spaces"),
+        ({"text": "a\x00b"}, "text", "text holds a NUL character"),
+        ({"text": "x" * (MAX_TEXT + 1)}, "text", "text has more than 100,000 characters"),
+        ({"text": "half \ud83d"}, "text", "not valid UTF-8, or a lone surrogate"),
+        ({"language": "english please"}, "language", "language is no BCP 47 tag"),
+        ({"exposure": "-3"}, "exposure", "exposure is no number of views"),
+        ({"exposure": "many"}, "exposure", "exposure is no number of views"),
+    ],
+)
+def test_a_bad_row_is_quarantined_with_place_and_reason(ws, tmp_path, change, column, reason):
+    path = jsonl(tmp_path / "d.jsonl", GOOD, {**GOOD, "case_id": "c2", **change})
+    report = ingest_decisions(ws, [POLICY], path)
+    assert (report.rows, report.added, report.quarantined) == (2, 1, 1)
+    row = quarantined(report).row(0, named=True)
+    assert row["row"] == 2 and row["column"] == column and row["reason"].startswith(reason)
+    assert len(row["value"]) <= 300 and row["raw"]
+
+
+@pytest.mark.parametrize("text", ["", "🙂🙂", "x" * MAX_TEXT, 'line\nbreak, "quotes"', "ก" * 5_000])
+def test_odd_but_fair_texts_pass(ws, tmp_path, text):
+    for kind, write in (("jsonl", jsonl), ("csv", csv_of)):
+        report = ingest_decisions(ws, [POLICY], write(tmp_path / f"d.{kind}", {**GOOD, "text": text}))
+        assert report.quarantined == 0
+    assert lake(ws)["text"].to_list() == [text]
+
+
+def test_rows_in_another_encoding_are_told_from_good_ones(ws, tmp_path):
+    good = ",".join(f'"{v}"' for v in GOOD.values()).encode()
+    bad = good.replace(b'"c1"', b'"c2"').replace(GOOD["text"].encode(), "café".encode("latin-1"))
+    path = tmp_path / "d.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + ",".join(GOOD).encode() + b"\n" + good + b"\n" + bad + b"\n")
+    report = ingest_decisions(ws, [POLICY], path)
+    assert (report.added, report.quarantined) == (1, 1)
+    assert quarantined(report)["column"].to_list() == ["text"]
+
+
+def test_utf16_is_read(ws, tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text(csv_of(tmp_path / "plain.csv", GOOD).read_text(), encoding="utf-16")
+    assert ingest_decisions(ws, [POLICY], path).added == 1
+    assert lake(ws)["text"].to_list() == [GOOD["text"]]
+
+
+def test_ragged_lines_and_broken_json_are_kept(ws, tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text(csv_of(tmp_path / "plain.csv", GOOD).read_text() + "a,b\n\n")
+    report = ingest_decisions(ws, [POLICY], path)
+    assert (report.rows, report.added, report.quarantined) == (3, 1, 2)
+    lines = tmp_path / "d.jsonl"
+    lines.write_text(json.dumps({**GOOD, "case_id": "c9"}) + "\n{broken\n[1]\n")
+    report = ingest_decisions(ws, [POLICY], lines)
+    assert (report.rows, report.added, report.quarantined) == (3, 1, 2)
+
+
+def test_the_same_decision_with_other_content_is_quarantined(ws, tmp_path):
+    path = jsonl(tmp_path / "d.jsonl", GOOD, GOOD, {**GOOD, "label": "clean"})
+    report = ingest_decisions(ws, [POLICY], path)
+    assert (report.added, report.unchanged, report.quarantined) == (1, 1, 1)
+    later = ingest_decisions(ws, [POLICY], jsonl(tmp_path / "e.jsonl", {**GOOD, "market": "VN"}))
+    assert (later.added, later.quarantined) == (0, 1)
+    assert "other content" in quarantined(later)["reason"][0]
+    assert lake(ws)["label"].to_list() == ["rude"]
+
+
+def test_two_moderators_on_one_case_are_two_decisions(ws, tmp_path):
+    report = ingest_decisions(ws, [POLICY], jsonl(tmp_path / "d.jsonl", GOOD, {**GOOD, "moderator_id": "m2"}))
+    assert report.added == 2
+
+
+def test_foreign_column_names_are_mapped(tmp_path):
+    ws = create_workspace(tmp_path / "w")
+    (ws.root / "evenhand.toml").write_text('[ingest.decisions]\ncase_id = "content_id"\n')
+    from evenhand.workspace import open_workspace
+
+    row = {"content_id": "c7", **{k: v for k, v in GOOD.items() if k != "case_id"}}
+    assert ingest_decisions(open_workspace(ws.root), [POLICY], csv_of(tmp_path / "d.csv", row)).added == 1
+
+
+def test_a_missing_column_says_how_to_map_it(ws, tmp_path):
+    row = {k: v for k, v in GOOD.items() if k != "market"}
+    with pytest.raises(
+        IngestError, match=r"no column market; found .*case_id.*\[ingest.decisions\] market ="
+    ):
+        ingest_decisions(ws, [POLICY], csv_of(tmp_path / "d.csv", row))
+
+
+def test_a_lone_area_is_filled_in(ws, tmp_path):
+    policy = parse_policy(POLICY_TEXT.split("  - name: spam")[0])
+    row = {k: v for k, v in GOOD.items() if k != "area"}
+    assert ingest_decisions(ws, [policy], csv_of(tmp_path / "d.csv", row)).added == 1
+
+
+def test_half_a_parquet_file_is_refused_and_changes_nothing(ws, tmp_path):
+    path = tmp_path / "d.parquet"
+    pl.DataFrame([{**GOOD, "case_id": f"c{i}"} for i in range(1000)]).write_parquet(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(IngestError, match=r"d\.parquet: cannot be read to its end"):
+        ingest_decisions(ws, [POLICY], path)
+    assert not decision_files(ws) and not list(ws.decisions_dir.glob(".staging*"))
+
+
+def test_a_gzip_cut_short_is_refused(ws, tmp_path):
+    path = tmp_path / "d.csv.gz"
+    whole = gzip.compress(
+        csv_of(tmp_path / "p.csv", *[{**GOOD, "case_id": f"c{i}"} for i in range(500)]).read_bytes()
+    )
+    path.write_bytes(whole[:-40])
+    with pytest.raises(IngestError, match="cannot be read to its end"):
+        ingest_decisions(ws, [POLICY], path)
+    assert not decision_files(ws)
+
+
+@pytest.mark.parametrize("name", ["d.xlsx", "none.csv"])
+def test_another_kind_or_no_file_is_refused(ws, tmp_path, name):
+    (tmp_path / "d.xlsx").write_text("x")
+    with pytest.raises(IngestError, match=r"bring \.csv|no such file"):
+        ingest_decisions(ws, [POLICY], tmp_path / name)
+
+
+def test_a_full_disk_leaves_the_lake_as_it_was(ws, tmp_path, monkeypatch):
+    ingest_decisions(ws, [POLICY], jsonl(tmp_path / "d.jsonl", GOOD))
+    second = jsonl(tmp_path / "e.jsonl", {**GOOD, "case_id": "c2"})
+
+    def full(self, *args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pl.DataFrame, "write_parquet", full)
+        with pytest.raises(OutsideError, match="No space left on device.*free space"):
+            ingest_decisions(ws, [POLICY], second)
+    assert lake(ws)["case_id"].to_list() == ["c1"] and not list(ws.decisions_dir.glob(".staging*"))
+    assert ingest_decisions(ws, [POLICY], second).added == 1
+
+
+def test_a_run_cut_while_publishing_is_finished_by_the_next(ws, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(decisions_module, "_publish", lambda *_: None)
+        ingest_decisions(ws, [POLICY], jsonl(tmp_path / "d.jsonl", GOOD))
+    assert not decision_files(ws)
+    report = ingest_decisions(ws, [POLICY], jsonl(tmp_path / "e.jsonl", {**GOOD, "case_id": "c2"}))
+    assert report.added == 1 and sorted(lake(ws)["case_id"]) == ["c1", "c2"]
+
+
+def test_two_ingests_at_once_do_not_mix(ws, tmp_path):
+    ws.decisions_dir.mkdir(parents=True)
+    with (
+        decisions_module._alone(ws.decisions_dir),
+        pytest.raises(IngestError, match="another ingest is running"),
+    ):
+        ingest_decisions(ws, [POLICY], jsonl(tmp_path / "d.jsonl", GOOD))
+
+
+_odd = st.sampled_from(["", " ", "c1", "tone", "spam", "clean", "rude", "bait", "v1", "v2", "x\x00", " m"])
+_times = st.sampled_from(
+    ["2026-03-01T09:30:00Z", "2026-03-01 09:30+07:00", "2026-03-01T09:30:00.123456-0330", "2026-03-01T09:30:00", "",
+     "2026-13-01T00:00:00Z", "2026-03-01", "20260301T093000Z"]
+)  # fmt: skip
+_rows = st.fixed_dictionaries(
+    {
+        "case_id": _odd | st.text(max_size=5), "text": st.text(max_size=20), "language": st.sampled_from(
+            ["en", "th", "zh-Hant", "und", "", "e", "x y", "en_US"]), "market": _odd, "queue": st.sampled_from(["q", ""]),
+        "area": _odd, "policy_version": st.sampled_from(["v1", "v1", "v2"]), "label": _odd,
+        "moderator_id": st.sampled_from(["m1", "m2"]), "decided_at": _times,
+        "exposure": st.sampled_from(["", "3", "-1", "nan", "x"]),
+    }
+)  # fmt: skip
+
+
+def constructible(row: dict) -> bool:
+    try:
+        time = datetime.fromisoformat(row["decided_at"])
+        exposure = float(row["exposure"]) if row["exposure"] else None
+        Decision(**{**row, "decided_at": time, "exposure": exposure})
+        if row["policy_version"] != "v1":
+            return False
+        POLICY.check(row["area"], row["label"])
+    except (EvenhandError, ValueError):
+        return False
+    # compact ISO forms are legal for Python, and refused on purpose
+    return "T" not in row["decided_at"] or "-" in row["decided_at"][:8]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(_rows, max_size=8))
+def test_columns_and_records_agree_and_the_counts_add_up(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("p")
+    ws = create_workspace(folder / "w")
+    for i, row in enumerate(rows):
+        row["queue"] = row["queue"] and f"q{i}"
+    report = ingest_decisions(ws, [POLICY], jsonl(folder / "d.jsonl", *rows), chunk_rows=3)
+    assert report.rows == len(rows) == report.added + report.unchanged + report.quarantined
+    fair = [row for row in rows if constructible(row)]
+    keys = {(row["case_id"], row["area"], row["moderator_id"]) for row in fair}
+    assert report.added == len(keys)
+    assert sum(report.reasons.values()) == report.quarantined
+
+
+RULING = {
+    "case_id": "c1", "area": "tone", "policy_version": "v1", "label": "clean", "sme_id": "sam",
+    "ruled_at": "2026-03-02T10:00:00Z", "decision_moderator_id": "m1",
+}  # fmt: skip
+
+
+def test_rulings_are_kept_as_gold_and_checked(ws, tmp_path):
+    store = Store.open(ws.store_url)
+    store.add_policy(POLICY, POLICY_TEXT, by="ann")
+    bad = [{**RULING, "error_class": "bogus"}, {**RULING, "confidence": "7"}, {**RULING, "label": "nope"},
+           {**RULING, "ruled_at": "2026-03-02T10:00:00"}, {**RULING, "confidence": "high"}]  # fmt: skip
+    path = jsonl(tmp_path / "r.jsonl", RULING, *bad)
+    report = ingest_rulings(ws, store, path, by="ann")
+    assert (report.rows, report.added, report.quarantined) == (6, 1, 5)
+    assert store.rulings()["draw_id"].to_list() == [None]
+    again = ingest_rulings(ws, store, path, by="ann")
+    assert (again.added, again.unchanged) == (0, 1)

@@ -1,0 +1,308 @@
+"""The store on SQLite and PostgreSQL."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from evenhand.errors import (
+    ConfigError,
+    OutsideError,
+    PolicyError,
+    RecordError,
+    SampleError,
+    UserError,
+    WorkspaceError,
+)
+from evenhand.policy import parse_policy
+from evenhand.records import Ruling, decision_id
+from evenhand.store import DrawnItem, DrawRecord, Store, User
+from evenhand.store.schema import VERSION_TABLE, alembic_config, make_engine
+from evenhand.store.tables import APPEND_ONLY, Base
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+POLICY = """
+version: v1
+effective_from: 2026-01-01
+areas:
+  - name: tone
+    labels:
+      - {name: clean, clause: Nothing wrong.}
+      - {name: rude, clause: Rude words.}
+"""
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'store.db'}"
+        return
+    server = os.environ.get("EVENHAND_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432")
+    admin = create_engine(
+        f"{server}/postgres", isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3}
+    )
+    name = f"evenhand_{uuid.uuid4().hex[:12]}"
+    try:
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except DBAPIError as problem:
+        pytest.skip(f"no PostgreSQL server: {problem.orig}")
+    yield f"{server}/{name}"
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.fixture
+def store(url):
+    store = Store.open(url)
+    yield store
+    store.close()
+
+
+def a_draw(draw_id="d1", **changes) -> DrawRecord:
+    base = DrawRecord(
+        draw_id=draw_id, created_at=NOON, created_by="ann", seed=1, budget=3, kappa=1.0, phi=0.0, floor=0.5,
+        cell_floor=0.5, cells=("market",), since=date(2026, 3, 1), until=date(2026, 3, 8), filters={},
+        policy_versions=("v1",), model_version="evenhand-1", frame_size=10, frame_file="draws/d1.parquet",
+        frame_hash="x", excluded_ruled=0, pi_min=0.1, w_max=2.0,
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
+def an_item(n: int, draw_id="d1", **changes) -> DrawnItem:
+    values = {
+        "draw_id": draw_id, "decision_id": decision_id(f"c{n}", "tone", "m1"), "position": n, "pi": 0.3,
+        "p_overturn": 0.2, "take_all": False, "case_id": f"c{n}", "text": "สวัสดี 🙂", "language": "th", "market": "TH",
+        "queue": "live", "area": "tone", "policy_version": "v1", "label": "clean", "moderator_id": "m1",
+        "decided_at": NOON, "predicted_label": "rude", "explanation": {"sentence": "why"},
+    }  # fmt: skip
+    return DrawnItem(**{**values, **changes})
+
+
+def a_ruling(n: int = 0, **changes) -> Ruling:
+    values = {
+        "case_id": f"c{n}", "area": "tone", "policy_version": "v1", "label": "rude", "sme_id": "sam",
+        "ruled_at": NOON, "decision_moderator_id": "m1", "error_class": "under_enforcement", "draw_id": "d1",
+    }  # fmt: skip
+    return Ruling(**{**values, **changes})
+
+
+@pytest.fixture
+def drawn(store) -> Store:
+    store.add_draw(a_draw(), [an_item(n) for n in range(3)])
+    return store
+
+
+def test_models_and_migrations_agree(store):
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"render_as_batch": True, "version_table": VERSION_TABLE}
+        )
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_migration_goes_back_and_forth(store):
+    config = alembic_config()
+    with store.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    with store.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    assert store.users() == []
+
+
+def test_opening_twice_changes_nothing(url):
+    first = Store.open(url)
+    first.add_user(User(user_id="ann", role="sme", markets=("TH",), languages=("th",)))
+    second = Store.open(url)
+    assert second.user("ann").markets == ("TH",)
+    first.close()
+    second.close()
+
+
+def test_a_newer_schema_asks_for_an_upgrade(url):
+    store = Store.open(url)
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE evenhand_version SET version_num = '9999'"))
+    store.close()
+    with pytest.raises(WorkspaceError, match="upgrade Evenhand"):
+        Store.open(url)
+
+
+def test_an_unreachable_server_is_named_without_its_password():
+    with pytest.raises(OutsideError, match="cannot be opened") as problem:
+        Store.open("postgresql+psycopg://ann:secret@127.0.0.1:1/none?connect_timeout=2")
+    assert "secret" not in str(problem.value)
+
+
+def test_another_database_is_refused():
+    with pytest.raises(ConfigError, match="use sqlite"):
+        make_engine("mysql://x/y")
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+@pytest.mark.parametrize("verb", ["UPDATE {} SET {}", "DELETE FROM {}"])
+def test_history_cannot_be_changed(drawn, table, verb):
+    drawn.add_rulings([a_ruling()], by="sam")
+    drawn.undo_ruling(drawn.last_ruling("d1", sme_id="sam"), by="sam")
+    drawn.record_live("evenhand-1", "v1", by="ann", at=NOON)
+    column = {"ruling_undos": "by='x'", "live_models": "note='x'", "audit": "subject='x'", "drawn_items": "pi=1",
+              "draws": "created_at=created_at", "rulings": "label='x'"}[table]  # fmt: skip
+    column = column.replace("by=", '"by"=')
+    with pytest.raises(DBAPIError, match="append-only"), drawn.engine.begin() as connection:
+        connection.execute(text(verb.format(table, column)))
+
+
+def test_a_policy_never_changes_under_its_version(store):
+    policy = parse_policy(POLICY)
+    assert store.add_policy(policy, POLICY, by="ann")
+    assert not store.add_policy(policy, POLICY, by="ann")
+    other = POLICY.replace("Rude words", "Very rude words")
+    with pytest.raises(PolicyError, match="give the changed text a new version"):
+        store.add_policy(parse_policy(other), other, by="ann")
+    assert store.policy("v1").areas[0].label("rude").clause == "Rude words."
+    with pytest.raises(PolicyError, match="known: v1"):
+        store.policy("v2")
+
+
+def test_a_draw_comes_back_as_it_was(drawn):
+    assert drawn.draw("d1") == a_draw()
+    items = drawn.items("d1")
+    assert items["decision_id"].to_list() == [an_item(n).decision_id for n in range(3)]
+    assert items["text"][0] == "สวัสดี 🙂" and items["explanation"][0] == {"sentence": "why"}
+    assert items["decided_at"][0] == NOON
+    assert drawn.item("d1", an_item(1).decision_id) == an_item(1)
+    with pytest.raises(SampleError, match="known: d1"):
+        drawn.draw("d2")
+    with pytest.raises(SampleError, match="draws never change"):
+        drawn.add_draw(a_draw(), [])
+
+
+def test_the_queue_moves_on_past_rulings_and_skips(drawn):
+    assert drawn.next_item("d1", sme_id="sam").position == 0
+    drawn.add_rulings([a_ruling(0)], by="sam")
+    assert drawn.next_item("d1", sme_id="sam").position == 1
+    drawn.skip_item("d1", an_item(1).decision_id, sme_id="sam", reason="video gone", at=NOON)
+    assert drawn.next_item("d1", sme_id="sam").position == 2
+    assert drawn.next_item("d1", sme_id="sam", markets=("VN",)) is None
+    assert drawn.next_item("d1", sme_id="sam", markets=("TH",), languages=("th",)).position == 2
+    progress = drawn.progress("d1")
+    assert (progress.total, progress.ruled, progress.skipped, progress.open) == (3, 1, 1, 1)
+
+
+def test_undo_brings_the_case_back_and_keeps_the_record(drawn):
+    drawn.add_rulings([a_ruling(0)], by="sam")
+    ruling = drawn.last_ruling("d1", sme_id="sam")
+    drawn.undo_ruling(ruling, by="sam")
+    assert drawn.next_item("d1", sme_id="sam").position == 0
+    assert drawn.rulings().height == 0 and drawn.rulings(current=False).height == 1
+    with pytest.raises(UserError, match="taken back already"):
+        drawn.undo_ruling(ruling, by="sam")
+
+
+def test_a_correction_replaces_and_its_undo_restores(drawn):
+    drawn.add_rulings([a_ruling(0)], by="sam")
+    first = drawn.last_ruling("d1", sme_id="sam")
+    drawn.add_rulings([a_ruling(0, label="clean", error_class=None, replaces=first)], by="sam")
+    assert drawn.rulings()["label"].to_list() == ["clean"]
+    drawn.undo_ruling(drawn.last_ruling("d1", sme_id="sam"), by="sam")
+    assert drawn.rulings()["label"].to_list() == ["rude"]
+
+
+def test_the_same_rulings_twice_are_counted_once(drawn):
+    rulings = [a_ruling(n) for n in range(3)]
+    assert drawn.add_rulings(rulings, by="sam").added == 3
+    again = drawn.add_rulings([*rulings, a_ruling(0)], by="sam")
+    assert (again.added, again.duplicates) == (0, 4)
+
+
+def test_a_ruling_on_a_case_outside_its_draw_is_refused_whole(drawn):
+    with pytest.raises(RecordError, match="gold for training only"):
+        drawn.add_rulings([a_ruling(0), a_ruling(77)], by="sam")
+    assert drawn.rulings().height == 0
+    assert drawn.add_rulings([a_ruling(77, draw_id=None)], by="sam").added == 1
+
+
+def test_every_write_of_a_person_is_in_the_audit_log(drawn):
+    drawn.add_rulings([a_ruling(0)], by="sam")
+    drawn.undo_ruling(drawn.last_ruling("d1", sme_id="sam"), by="sam")
+    drawn.audit("view", "c1", by="sam", at=NOON, details={"draw_id": "d1"})
+    assert drawn.audit_log()["action"].to_list() == ["draw", "rule", "undo_ruling", "view"]
+
+
+def test_the_ledger_knows_every_moment(store):
+    assert store.live_on(NOON) is None
+    store.record_live("evenhand-1", "v1", by="ann", at=NOON)
+    store.record_live("evenhand-2", "v1", by="ann", at=NOON + timedelta(days=2))
+    assert store.live_on(NOON - timedelta(seconds=1)) is None
+    assert store.live_on(NOON + timedelta(days=1)).model_version == "evenhand-1"
+    assert store.live_on(NOON + timedelta(days=3)).model_version == "evenhand-2"
+
+
+def test_an_unknown_user_is_told_how_to_be_added(store):
+    with pytest.raises(UserError, match="evenhand user add eve"):
+        store.user("eve")
+    with pytest.raises(RecordError, match="role 'boss' is unknown"):
+        User(user_id="eve", role="boss")
+
+
+def test_empty_frames_have_their_columns(store):
+    assert "ruled_at" in store.rulings().columns and store.rulings().is_empty()
+    store.add_draw(a_draw(), [])
+    assert "pi" in store.items("d1").columns and store.items("d1").is_empty()
+
+
+def test_four_smes_write_at_once(store):
+    store.add_draw(a_draw(), [an_item(n) for n in range(80)])
+    problems = []
+
+    def work(k: int) -> None:
+        try:
+            for n in range(k, 80, 4):
+                store.add_rulings([a_ruling(n, sme_id=f"sme{k}")], by=f"sme{k}")
+        except Exception as problem:  # noqa: BLE001
+            problems.append(problem)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems and store.rulings().height == 80
+
+
+def test_the_next_case_comes_fast_in_a_long_queue(store):
+    store.add_draw(a_draw(), [an_item(n) for n in range(5_000)])
+    store.add_rulings([a_ruling(n) for n in range(4_000)], by="sam")
+    store.next_item("d1", sme_id="sam")
+    start = time.perf_counter()
+    for _ in range(5):
+        assert store.next_item("d1", sme_id="sam").position == 4_000
+    assert (time.perf_counter() - start) / 5 < 0.5
+
+
+def test_a_ruling_survives_a_kill(tmp_path):
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    store = Store.open(url)
+    store.add_draw(a_draw(), [an_item(0)])
+    code = (
+        "import os, signal, sys; sys.path.insert(0, sys.argv[2]); import test_store as t;"
+        "s = t.Store.open(sys.argv[1]); s.add_rulings([t.a_ruling(0)], by='sam'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, url, os.path.dirname(__file__)], check=False)
+    assert done.returncode == -9
+    assert store.rulings().height == 1
+    store.close()

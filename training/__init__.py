@@ -1,0 +1,1 @@
+"""Rulings to examples, splits, fine-tuning, evaluation and registration."""

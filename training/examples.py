@@ -1,0 +1,108 @@
+"""Rulings and lake to gold: one row a ruled decision, with text, both labels and weight."""
+
+from __future__ import annotations
+
+import hashlib
+
+import datasets
+import numpy as np
+import polars as pl
+
+from evenhand.errors import TrainingError
+from evenhand.lake import scan_decisions
+from evenhand.policy import PolicyVersion
+from evenhand.store import Store
+from evenhand.workspace import Workspace
+from models.classifier import HeadSpec
+from training.finetune import Examples
+
+ENOUGH = 50  # rulings below which nothing is trained
+CARRIED = 0.5  # weight of a ruling carried over to a reworded area, where its own clause did not change
+MAX_WEIGHT = 10.0  # of a drawn case, relative to the mean
+
+
+def gold(ws: Workspace, store: Store) -> pl.DataFrame:
+    """Ruled decisions, by decision id: the lake's columns, `ruled_label`, `ruled_at`, `weight` (1 / pi if drawn, mean 1).
+
+    A ruling that names no moderator counts for every decision on its case. TrainingError says how many more are needed.
+    """
+    rulings = store.rulings().sort("ruled_at", "id")
+    columns = ["case_id", "area", "policy_version", "ruled_label", "ruled_at", "draw_id"]
+    rulings = rulings.rename({"label": "ruled_label"})
+    decisions = scan_decisions(ws).collect()
+    by_decision = rulings.filter(pl.col("decision_id").is_not_null())
+    by_decision = by_decision.unique("decision_id", keep="last", maintain_order=True)
+    by_case = rulings.filter(pl.col("decision_id").is_null())
+    by_case = by_case.unique(["case_id", "area", "policy_version"], keep="last", maintain_order=True)
+    exact = decisions.join(
+        by_decision.select("decision_id", "ruled_label", "ruled_at", "draw_id"), on="decision_id"
+    )
+    keys = ["case_id", "area", "policy_version"]
+    loose = decisions.join(by_case.select(columns), on=keys).join(exact, on="decision_id", how="anti")
+    rows = pl.concat([exact, loose.select(exact.columns)]).sort("decision_id")
+    if rows.height < ENOUGH:
+        raise TrainingError(
+            f"{rows.height} rulings meet a decision in the lake, {ENOUGH} are needed; ingest"
+            f" {ENOUGH - rows.height} more with `evenhand ingest rulings` or rule on a draw"
+        )
+    return _weighted(rows, store)
+
+
+def _weighted(rows: pl.DataFrame, store: Store) -> pl.DataFrame:
+    drawn = [
+        store.items(name).select("decision_id", pl.col("draw_id"), "pi")
+        for name in rows["draw_id"].drop_nulls().unique().to_list()
+    ]
+    if not drawn:
+        return rows.with_columns(pl.lit(1.0).alias("weight"))
+    joined = rows.join(pl.concat(drawn), on=["decision_id", "draw_id"], how="left", maintain_order="left")
+    inverse = 1 / joined["pi"].to_numpy()
+    known = np.isfinite(inverse)
+    inverse[known] /= inverse[known].mean()
+    weight = np.where(known, np.minimum(inverse, MAX_WEIGHT), 1.0)
+    return joined.drop("pi").with_columns(pl.Series("weight", weight))
+
+
+def data_hash(rows: pl.DataFrame) -> str:
+    """Fingerprint of the gold: decision, ruled label and weight of every row."""
+    parts = rows.select("decision_id", "ruled_label", pl.col("weight").round(6).cast(pl.String))
+    text = "\n".join("|".join(row) for row in parts.iter_rows())
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def label_examples(
+    rows: pl.DataFrame, policies: list[PolicyVersion], heads: dict[str, HeadSpec], where: dict[str, str]
+) -> datasets.Dataset:
+    """Examples for the label models: text, head, label index, weight. One a (case, area, policy version).
+
+    A ruling also teaches the head of a later wording of its area, with weight CARRIED, where the ruled label's own clause
+    did not change.
+    """
+    found: list[dict[str, object]] = []
+    unique = rows.unique(["case_id", "area", "policy_version"], keep="first", maintain_order=True)
+    versions = [policy.version for policy in policies]
+    for row in unique.iter_rows(named=True):
+        own = where[f"{row['policy_version']}/{row['area']}"]
+        found.append(_example(row["text"], heads[own], row["ruled_label"], 1.0))
+        clause = dict(zip(heads[own].labels, heads[own].clauses, strict=True))[row["ruled_label"]]
+        for later in versions[versions.index(row["policy_version"]) + 1 :]:
+            key = where.get(f"{later}/{row['area']}", own)
+            clauses = dict(zip(heads[key].labels, heads[key].clauses, strict=True))
+            if key != own and clauses.get(row["ruled_label"]) == clause:
+                found.append(_example(row["text"], heads[key], row["ruled_label"], CARRIED))
+    names = ("text", "head", "label", "weight")
+    return datasets.Dataset.from_dict({name: [row[name] for row in found] for name in names})
+
+
+def _example(text: str, spec: HeadSpec, label: str, weight: float) -> dict[str, object]:
+    return {"text": text, "head": spec.key, "label": spec.labels.index(label), "weight": weight}
+
+
+def as_examples(data: datasets.Dataset) -> Examples:
+    """A dataset's columns as arrays."""
+    return Examples(
+        texts=list(data["text"]),
+        heads=list(data["head"]),
+        labels=np.array(data["label"], np.int64),
+        weights=np.array(data["weight"], np.float64),
+    )

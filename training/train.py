@@ -1,0 +1,229 @@
+"""`evenhand train`: gold to a registered challenger."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+import evenhand
+from evenhand.errors import TrainingError
+from evenhand.progress import Progress
+from evenhand.store import Store
+from evenhand.workspace import Workspace
+from models.baseline import CharBaseline
+from models.bundle import Manifest, ModelBundle
+from models.classifier import EncoderClassifier, heads_of
+from models.encoder import load_encoder
+from models.flagging import Flagger
+from models.precedents import Precedents
+from models.registry import Registry
+from training import evaluate
+from training.examples import as_examples, data_hash, gold, label_examples
+from training.finetune import finetune
+from training.splits import groups, split
+
+datasets.disable_progress_bars()
+_FLAGGER_ENOUGH = 20  # calibration rulings, with both outcomes, below which nothing is calibrated
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainReport:
+    """What a training run gave."""
+
+    version: str
+    metrics: dict[str, Any]  # overall, language, area: on the test part
+    data_hash: str
+    n_rulings: int
+    parts: dict[str, int]  # rulings in train, validation, calibration, test
+    seconds: float
+    examples_per_second: float
+    notes: tuple[str, ...]
+
+
+def train(
+    ws: Workspace, store: Store, *, by: str, resume: bool = True, seed: int | None = None
+) -> TrainReport:
+    """Fine-tune on the rulings, calibrate, evaluate on the newest part, register as challenger.
+
+    Goes on where a killed run of the same data and settings stopped, unless `resume` is false. Raises TrainingError if there
+    is too little gold.
+    """
+    began = time.monotonic()
+    config = ws.config.model if seed is None else replace(ws.config.model, seed=seed)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    policies = store.policies()
+    rows = gold(ws, store)
+    wrong = (rows["label"] != rows["ruled_label"]).to_numpy().astype(float)
+    mark = data_hash(rows)
+    group = groups(rows["text"].to_list(), rows["conversation_id"].to_list())
+    part = split(group, rows["decided_at"].to_list(), seed=config.seed)
+    _check(part, wrong)
+    heads, where = heads_of(policies)
+    data = {
+        name: label_examples(rows.filter(pl.Series(part == name)), policies, heads, where)
+        for name in ("train", "validation")
+    }
+    torch.manual_seed(config.seed)
+    encoder = load_encoder(config.encoder, max_tokens=config.max_tokens, allow_download=config.allow_download)
+    classifier = EncoderClassifier(encoder, heads, train_embeddings=config.train_embeddings)
+    checkpoint = ws.training_dir / f"{mark}-{config.seed}-{config.epochs}-{encoder.revision}"
+    if not resume:
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    examples = as_examples(data["train"])
+    tuned = finetune(
+        classifier,
+        examples,
+        as_examples(data["validation"]),
+        config=config,
+        seed=config.seed,
+        checkpoint=checkpoint,
+    )
+    with Progress("calibrate and evaluate", 4, unit="steps") as progress:
+        baseline = CharBaseline(heads).fit(examples.texts, examples.heads, examples.labels, examples.weights)
+        progress.step()
+        bundle = ModelBundle(
+            manifest=_manifest(policies, where, encoder.name, encoder.revision, mark, rows),
+            classifier=classifier,
+            baseline=baseline,
+            flagger=Flagger(),
+            precedents=Precedents(
+                np.empty((0, encoder.dim), np.float32), rows.head(0).pipe(_precedent_cases)
+            ),
+        )
+        vectors = bundle.encode(rows["text"])
+        progress.step()
+        notes = _fit_flagger(bundle, rows, vectors, wrong, part)
+        metrics = _evaluate(bundle, rows, vectors, wrong, part, group, config.seed)
+        progress.step()
+        bundle.precedents = Precedents.build(vectors, _precedent_cases(rows))
+        bundle.manifest = replace(bundle.manifest, metrics=metrics)
+        version = _register(ws, bundle, config.seed, tuned.validation_loss, by)
+        progress.step()
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    if tuned.resumed_at_epoch:
+        notes = (*notes, f"went on after epoch {tuned.resumed_at_epoch} of a run that was cut short")
+    return TrainReport(
+        version=version,
+        metrics=metrics,
+        data_hash=mark,
+        n_rulings=rows.height,
+        parts={name: int((part == name).sum()) for name in ("train", "validation", "calibration", "test")},
+        seconds=time.monotonic() - began,
+        examples_per_second=tuned.examples_per_second,
+        notes=notes,
+    )
+
+
+def _check(part: NDArray[np.str_], wrong: NDArray[np.float64]) -> None:
+    here = part == "calibration"
+    if here.sum() < _FLAGGER_ENOUGH or not 0 < wrong[here].sum() < here.sum():
+        raise TrainingError(
+            f"{int(wrong[here].sum())} overturns among {int(here.sum())} rulings set aside for calibration: too few to"
+            f" calibrate p_overturn (at least {_FLAGGER_ENOUGH} rulings with both outcomes); ingest more rulings"
+        )
+
+
+def _manifest(
+    policies: list[Any], where: dict[str, str], encoder: str, revision: str, mark: str, rows: pl.DataFrame
+) -> Manifest:
+    counts = rows.group_by("area", "language").len().sort("area", "language")
+    return Manifest(
+        policy_versions=tuple(policy.version for policy in policies),
+        heads=where,
+        encoder=encoder,
+        encoder_revision=revision,
+        data_hash=mark,
+        n_rulings=rows.height,
+        gold_counts={f"{area}/{language}": n for area, language, n in counts.iter_rows()},
+        code_version=evenhand.__version__,
+        trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _precedent_cases(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(
+        "case_id",
+        "text",
+        "language",
+        "market",
+        "area",
+        "policy_version",
+        pl.col("ruled_label").alias("label"),
+        "ruled_at",
+    )
+
+
+def _fit_flagger(
+    bundle: ModelBundle,
+    rows: pl.DataFrame,
+    vectors: NDArray[np.float32],
+    wrong: NDArray[np.float64],
+    part: NDArray[np.str_],
+) -> tuple[str, ...]:
+    """Histories from the train and validation parts, coefficients from the calibration part: nothing is seen twice."""
+    before = np.isin(part, ("train", "validation"))
+    past = rows.filter(pl.Series(before))
+    keys = [f"{a}/{b}" for a, b in past.select("area", "label").iter_rows()]
+    bundle.flagger.learn_histories(past["moderator_id"].to_list(), keys, wrong[before])
+    here = part == "calibration"
+    held = rows.filter(pl.Series(here))
+    features = bundle.flagger.features(bundle.view(held, vectors[here]), held)
+    bundle.flagger.fit(features, wrong[here], held["weight"].to_numpy())
+    drawn = held["draw_id"].is_not_null().sum()
+    if drawn:
+        return (f"{drawn} of {held.height} calibration rulings were drawn and count with their weight",)
+    return (
+        "no calibration ruling was drawn: p_overturn is calibrated for cases like those that were ruled on",
+    )
+
+
+def _evaluate(
+    bundle: ModelBundle,
+    rows: pl.DataFrame,
+    vectors: NDArray[np.float32],
+    wrong: NDArray[np.float64],
+    part: NDArray[np.str_],
+    group: NDArray[np.int64],
+    seed: int,
+) -> dict[str, Any]:
+    here = part == "test"
+    test = rows.filter(pl.Series(here))
+    judged = bundle.judge(test, vectors[here])
+    metrics = evaluate.report(test, wrong[here], judged["p_overturn"].to_numpy(), group[here], seed=seed)
+    right = (judged["predicted_label"] == test["ruled_label"]).mean()
+    metrics["overall"]["label_accuracy"] = None if right is None else float(right)  # type: ignore[arg-type]
+    return metrics
+
+
+def _register(ws: Workspace, bundle: ModelBundle, seed: int, losses: list[float], by: str) -> str:
+    manifest = bundle.manifest
+    params = {
+        "encoder": manifest.encoder,
+        "encoder_revision": manifest.encoder_revision,
+        "data_hash": manifest.data_hash,
+        "n_rulings": manifest.n_rulings,
+        "seed": seed,
+        "validation_loss": [round(loss, 4) for loss in losses],
+        "by": by,
+        "code_version": manifest.code_version,
+    }
+    with tempfile.TemporaryDirectory(prefix="evenhand-") as folder:
+        bundle.save(Path(folder) / "bundle")
+        return Registry(ws).register(
+            Path(folder) / "bundle",
+            params=params,
+            metrics=dict(manifest.metrics),
+            policy_versions=manifest.policy_versions,
+        )
