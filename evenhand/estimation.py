@@ -156,19 +156,24 @@ def domain_totals(
 def estimates(totals: Totals, *, confidence: float = 0.95) -> list[Estimate]:
     """One Estimate a domain.
 
+    What the reviews have shown already bounds rate and interval: a domain holds at least the errors found and at most all
+    but the decisions found right.
     Interval: logit-t if at least 15 errors outside the take-all part carry it (df >= 30), else Wilson with n_eff.
     """
     size = np.maximum(totals.population, 1)
     mean = totals.model / size
     raw = (totals.model + totals.residual) / size
-    rate = np.clip(raw, 0, 1)
+    least = totals.found / size
+    most = 1 - (totals.reviewed - totals.found) / size
+    rate = np.clip(raw, least, most)
     variance, anticipated = totals.v / size**2, totals.anticipated / size**2
     df = np.minimum(2 * totals.v**2 / np.maximum(totals.v2, 1e-300), 2 * totals.found_at_random)
     n_eff = _effective(rate, variance, mean, anticipated)
     smooth = (df >= 30) & (raw > 0) & (rate < 1)
     low_t, high_t = logit_t(rate, variance, df, confidence=confidence)
     low_w, high_w = wilson_rate(rate, n_eff, confidence=confidence)
-    low, high = np.where(smooth, low_t, low_w), np.where(smooth, high_t, high_w)
+    low = np.clip(np.where(smooth, low_t, low_w), least, rate)
+    high = np.clip(np.where(smooth, high_t, high_w), rate, most)
     return [
         _estimate(
             totals, i, float(rate[i]), float(low[i]), float(high[i]), float(n_eff[i]), smooth=bool(smooth[i])
@@ -205,8 +210,8 @@ def _estimate(
     more = 0 if known else max(1, int(np.ceil(reviewed * (ENOUGH / max(n_eff, 0.5) - 1))))
     return Estimate(
         rate=rate,
-        low=min(low, rate),
-        high=max(high, rate),
+        low=low,
+        high=high,
         n_eff=n_eff,
         method="logit-t" if smooth else "wilson n_eff",
         status="measured" if known else "unknown",

@@ -18,7 +18,7 @@ class Progress:
     def __init__(self, what: str, total: int, *, unit: str = "it", every: float = 15.0) -> None:
         self._what, self._total, self._unit, self._every = what, total, unit, every
         self._done, self._start = 0, time.monotonic()
-        self._said = self._start
+        self._said, self._told = self._start, 0
         self._bar = tqdm(total=total, desc=what, unit=unit) if sys.stderr.isatty() else None
 
     def __enter__(self) -> Progress:
@@ -29,7 +29,7 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif kind is None and self._done:
+        elif kind is None and self._done > self._told:
             self._say()
 
     def step(self, n: int = 1, note: str = "") -> None:
@@ -43,7 +43,7 @@ class Progress:
             self._say(note)
 
     def _say(self, note: str = "") -> None:
-        self._said = time.monotonic()
+        self._said, self._told = time.monotonic(), self._done
         took = self._said - self._start
         rate = self._done / took if took > 0 else 0.0
         counted = f"{self._done:,}/{self._total:,} {self._unit} in {took:.0f} s ({rate:,.0f}/s)"

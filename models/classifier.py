@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
 
 from evenhand.errors import ModelError
 from evenhand.files import write_text
@@ -73,6 +75,8 @@ class EncoderClassifier(torch.nn.Module):
         super().__init__()
         self.encoder = encoder
         self.body = encoder.model
+        self.int8 = False
+        self._before_int8: dict[str, torch.Tensor] = {}
         self.heads = dict(heads)
         self._place = {key: i for i, key in enumerate(self.heads)}
         self.weights = torch.nn.ParameterList()
@@ -113,8 +117,26 @@ class EncoderClassifier(torch.nn.Module):
         """Probabilities of the labels of `head` for each text."""
         return self.head_proba(self.pooled(texts), head)
 
+    def use_int8(self) -> None:
+        """Judge with 8-bit weights and activations from now on; training is over. No effect where the CPU cannot.
+
+        What follows training (calibration, evaluation, scoring) must see the same outputs, so it is part of the manifest.
+        """
+        if self.int8 or "x86" not in torch.backends.quantized.supported_engines:
+            return
+        self._before_int8 = self.trained_tensors()
+        torch.backends.quantized.engine = "x86"
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # its successor is a package that we do not need
+            quantize_dynamic(self.body, {torch.nn.Linear: per_channel_dynamic_qconfig}, inplace=True)
+        self.int8 = True
+
     def trained_tensors(self) -> dict[str, torch.Tensor]:
         """The tensors that training changes, by name; the frozen rest comes from the base encoder."""
+        if self.int8:
+            return self._before_int8
         return {name: value.detach() for name, value in self.named_parameters() if value.requires_grad}
 
     def save(self, folder: Path) -> None:
@@ -130,6 +152,7 @@ class EncoderClassifier(torch.nn.Module):
             "encoder": self.encoder.name,
             "revision": self.encoder.revision,
             "max_tokens": self.encoder.max_tokens,
+            "int8": self.int8,
             "train_embeddings": any(name.startswith("body.embeddings") for name in tensors),
             "heads": [asdict(spec) for spec in self.heads.values()],
         }
@@ -170,4 +193,6 @@ class EncoderClassifier(torch.nn.Module):
             )
         model.load_state_dict(tensors, strict=False)
         model.eval()
+        if raw["int8"]:
+            model.use_int8()
         return model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import warnings
@@ -96,15 +98,18 @@ class Registry:
             mlflow.log_params({k: str(v)[:500] for k, v in params.items()})
             mlflow.log_metrics(overall)
             mlflow.log_dict(dict(metrics), "metrics.json")
-            info = mlflow.pyfunc.log_model(
-                name="model",
-                python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-                artifacts={"bundle": str(bundle)},
-                code_paths=[str(root / "evenhand"), str(root / "models")],
-                pip_requirements=_REQUIREMENTS,
-                registered_model_name=self._model,
-                tags=tags,
-            )
+            with contextlib.redirect_stderr(
+                io.StringIO()
+            ):  # MLflow announces the version; we do so ourselves
+                info = mlflow.pyfunc.log_model(
+                    name="model",
+                    python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+                    artifacts={"bundle": str(bundle)},
+                    code_paths=[str(root / "evenhand"), str(root / "models")],
+                    pip_requirements=_REQUIREMENTS,
+                    registered_model_name=self._model,
+                    tags=tags,
+                )
         version = str(info.registered_model_version)
         for key, value in tags.items():
             self._client.set_model_version_tag(self._model, version, key, value)

@@ -55,6 +55,7 @@ class _Memory:
             for mark, vector in zip(marks[start : start + 512], found, strict=True):
                 self._known[mark] = vector.astype(np.float16)
             progress.step(len(found))
+        progress.step(distinct.height - fresh.height)  # known from an earlier shard
         report.texts_encoded += len(texts)
         out = np.stack([self._known[mark] for mark in shard["text_hash"]]).astype(np.float32)
         while len(self._known) > self._limit:

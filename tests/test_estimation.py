@@ -158,3 +158,20 @@ def test_the_interval_covers_as_often_as_promised(scenario):
             plain.append(high - low)
     assert np.mean(covered) > 0.95 - 4 * np.sqrt(0.95 * 0.05 / len(covered))
     assert np.mean(width) < 1.08 * np.mean(plain)
+
+
+def test_a_domain_holds_at_least_the_errors_found_and_not_more_than_was_left_open():
+    """A model that expects hardly any error in a domain must not push its rate below what was seen there."""
+    rng = np.random.default_rng(3)
+    p = np.concatenate([np.full(400, 0.9), np.full(400, 0.01)])
+    domain = np.repeat([0, 1], 400)
+    pi = np.full(800, 0.2)
+    sample = rng.choice(800, 160, replace=False)
+    y = np.zeros(160)
+    y[domain[sample] == 1] = rng.random((domain[sample] == 1).sum()) < 0.5
+    seen = estimates(domain_totals(p, pi, sample, y, domain=domain, domains=2))
+    for estimate in seen:
+        right = estimate.n_reviewed - estimate.errors_found
+        assert estimate.low >= estimate.errors_found / estimate.population
+        assert estimate.rate >= estimate.errors_found / estimate.population
+        assert estimate.high <= 1 - right / estimate.population

@@ -90,6 +90,8 @@ def train(
         seed=config.seed,
         checkpoint=checkpoint,
     )
+    if config.int8:
+        classifier.use_int8()
     with Progress("calibrate and evaluate", 4, unit="steps") as progress:
         baseline = CharBaseline(heads).fit(examples.texts, examples.heads, examples.labels, examples.weights)
         progress.step()

@@ -32,6 +32,8 @@ LANGUAGE_SHARES = {
     "ms": 0.07,
 }
 SECOND_LOOK = 0.06  # share of decisions on a case that another moderator decided too
+CONTEXT = 0.05  # share of the cases, plain ones apart, where what is not in the text turns the right label
+SEEN = 0.6  # share of those that the moderator gets right: no model that reads the text can
 
 #: Kinds and their shares in each area; the label of a kind, where the two policy versions differ as (old, new).
 KINDS: dict[str, dict[str, float]] = {
@@ -88,7 +90,7 @@ def generate(*, seed: int, decisions: int, rulings: int, out_dir: Path) -> None:
     with atomic_path(out_dir / "truth.parquet") as part:
         frame.select(truth).write_parquet(part)
     with atomic_path(out_dir / "decisions.csv.gz") as part:
-        frame.drop("decision_id", "kind", "true_label", "cluster", "second_look").write_csv(
+        frame.drop("decision_id", "kind", "true_label", "cluster", "second_look", "context").write_csv(
             part, compression="gzip", check_extension=False
         )
     with atomic_path(out_dir / "rulings.csv.gz") as part:
@@ -129,6 +131,7 @@ def _decisions(n: int, policies: list[PolicyVersion], rng: np.random.Generator) 
             "author_id": f"a{int(rng.integers(n // 4 + 1)):05}",
             "exposure": int(rng.lognormal(5.5, 1.8)),
             "kind": kind,
+            "context": not kind.endswith(".plain") and bool(rng.random() < CONTEXT),
         }
         rows.append(_decide(case, person, at, policies, rng))
     return rows
@@ -147,6 +150,7 @@ def _second_look(
         return None
     case = {name: before[name] for name in (
         "case_id", "text", "language", "market", "queue", "area", "content_type", "author_id", "exposure", "kind",
+        "context",
     )}  # fmt: skip
     return {**_decide(case, others[int(rng.integers(len(others)))], at, policies, rng), "second_look": True}
 
@@ -161,16 +165,24 @@ def _decide(
     old, new = policies[0], policies[-1]
     policy = new if at.date() >= new.effective_from else old
     names = LABELS.get(case["kind"], ("no_violation", "no_violation"))
+    options = policy.area(case["area"]).label_names
     truth, label, cluster = names[policy is new], None, None
+    if case["context"]:
+        reads_like, truth = truth, options[1] if truth == options[0] else options[0]
+        label = None if rng.random() < SEEN else reads_like
     week = (at.date() - START).days // 7 + 1
     for planted in CLUSTERS:
         here = planted.kind == case["kind"] and case["language"] in planted.languages
-        if here and planted.queue in (None, case["queue"]) and planted.weeks[0] <= week <= planted.weeks[1]:
+        if (
+            label is None
+            and here
+            and planted.queue in (None, case["queue"])
+            and planted.weeks[0] <= week <= planted.weeks[1]
+        ):
             if rng.random() < planted.share:
                 label, cluster = planted.decided, planted.name
             break
     if label is None:
-        options = policy.area(case["area"]).label_names
         label = wrong_label(person, case["kind"], truth, names[0], options, rng)
     return {
         **case,
