@@ -127,10 +127,9 @@ class EncoderClassifier(torch.nn.Module):
         self._before_int8 = self.trained_tensors()
         torch.backends.quantized.engine = "x86"
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # its successor is a package that we do not need
-            quantize_dynamic(self.body, {torch.nn.Linear: per_channel_dynamic_qconfig}, inplace=True)
+            warnings.simplefilter("ignore")  # deprecated for a package that we do not need; torch is pinned
+            parts = {torch.nn.Linear: per_channel_dynamic_qconfig}
+            quantize_dynamic(self.body, parts, inplace=True)  # type: ignore[no-untyped-call]
         self.int8 = True
 
     def trained_tensors(self) -> dict[str, torch.Tensor]:
