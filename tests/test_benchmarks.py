@@ -1,0 +1,76 @@
+"""The benchmark scripts run, and their figures have the names and ranges that reports rely on."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DESIGNS = ("srs", "kappa1", "kappa1.25", "measure")
+
+
+def run(script: str, *words: str) -> str:
+    call = [sys.executable, str(ROOT / "benchmarks" / script), *words]
+    done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def simulation(tmp_path_factory):
+    """Two small populations of two scenarios; the folder of the run, its words, its output and its JSON."""
+    folder = tmp_path_factory.mktemp("estimation")
+    out = folder / "out.json"
+    words = ["--decisions", "6000", "--budgets", "150", "--pops", "2", "--reps", "4", "--procs", "1"]
+    words += ["--scenarios", "cal", "blind", "--cache", str(folder / "cache")]
+    printed = run("estimation.py", *words, "--json", str(out))
+    return folder, words, printed, json.loads(out.read_text(), parse_constant=pytest.fail)
+
+
+def test_every_scenario_and_design_has_its_figures(simulation):
+    scenarios = simulation[3]["scenarios"]
+    assert set(scenarios) == {
+        f"{s}/{a}/n150/{d}" for s in ("cal", "blind") for a in ("0.75", "0.90") for d in DESIGNS
+    }
+    for row in scenarios.values():
+        for kind in ("", "_policy", "_market", "_cell"):
+            assert 0 <= row[f"coverage{kind}"] <= 1
+            assert 0.2 < row[f"width_ratio{kind}"] < 3
+        assert 0.2 < row["yield_ratio"] < 20 and row["populations"] == 2
+        assert 0 <= row["cells_measured"] <= row["cells_reviewed"] <= 1
+
+
+def test_the_reference_is_compared_with_itself(simulation):
+    for name, row in simulation[3]["scenarios"].items():
+        if name.endswith("/srs"):
+            assert row["width_ratio"] == row["yield_ratio"] == 1
+
+
+def test_hunting_finds_more_errors_than_measuring(simulation):
+    scenarios = simulation[3]["scenarios"]
+    for scenario in ("cal", "blind"):
+        hunt, measure = (scenarios[f"{scenario}/0.90/n150/{d}"] for d in ("kappa1.25", "measure"))
+        assert hunt["yield_ratio"] > measure["yield_ratio"] and hunt["phi"] > measure["phi"] == 0
+
+
+def test_every_target_is_judged_and_printed(simulation):
+    _, _, printed, out = simulation
+    assert len(out["targets"]) == 20 and out["complete"]  # ten targets, two AUROCs, one budget
+    for row in out["targets"]:
+        assert isinstance(row["met"], bool) and math.isfinite(row["value"]) and row["target"] in printed
+    assert out["checks"] == {"top_k_refused": True}
+    assert set(out["not_in_product"]) <= {
+        line.split(": ")[1] for line in printed.splitlines() if ": " in line
+    }
+
+
+def test_a_second_run_takes_its_figures_from_the_cache(simulation):
+    folder, words, _, before = simulation
+    cached = {file: file.stat().st_mtime_ns for file in (folder / "cache").iterdir()}
+    run("estimation.py", *words, "--json", str(folder / "again.json"))
+    after = json.loads((folder / "again.json").read_text())
+    assert after["scenarios"] == before["scenarios"]
+    assert {file: file.stat().st_mtime_ns for file in (folder / "cache").iterdir()} == cached
