@@ -35,7 +35,12 @@ def lift_at(wrong: Floats, p: Floats, share: float) -> float:
 
 
 def ece(wrong: Floats, p: Floats, bins: int = 15) -> float:
-    """Expected calibration error over bins of equal count: mean |error rate - mean p|, in [0, 1]."""
+    """Expected calibration error over bins of equal count: mean |error rate - mean p|, in [0, 1].
+
+    Rows with the same p share their errors, so that a tie across a bin's edge does not depend on row order.
+    """
+    _, place = np.unique(p, return_inverse=True)
+    wrong = (np.bincount(place, wrong) / np.bincount(place))[place]
     parts = np.array_split(np.argsort(p, kind="stable"), min(bins, len(p)))
     return float(sum(len(part) * abs(wrong[part].mean() - p[part].mean()) for part in parts) / len(p))
 

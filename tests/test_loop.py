@@ -37,6 +37,7 @@ class Loop:
             "EVENHAND_SOCKET_LOG": str(self.log),
             "EVENHAND_WORKSPACE": str(self.root),
             "EVENHAND_USER": "test",
+            "OMP_NUM_THREADS": "2",
         }
         call = [sys.executable, "-m", "evenhand", *words]
         done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)

@@ -1,0 +1,207 @@
+"""Draws and error rates on a workspace with made-up scores: the truth is known, so every promise can be checked."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from evenhand.draws import make_draw
+from evenhand.error_rates import estimate_draws
+from evenhand.errors import EstimateError, SampleError
+from evenhand.ingest import ingest_decisions
+from evenhand.lake import SCORES, decision_files, score_file
+from evenhand.records import Ruling
+from evenhand.samples import sample_policies
+from evenhand.store import Store
+from evenhand.synthetic import generate
+from evenhand.workspace import create_workspace
+
+MODEL = "evenhand-1"
+AT = datetime(2026, 4, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    generate(seed=5, decisions=4_000, rulings=100, out_dir=folder)
+    return folder
+
+
+@pytest.fixture
+def world(tmp_path, truth):
+    """A workspace with scores that know something; (workspace, store, truth frame)."""
+    ws = create_workspace(tmp_path / "w")
+    store = Store.open(ws.store_url)
+    for policy, text in sample_policies():
+        store.add_policy(policy, text, by="test")
+    ingest_decisions(ws, store.policies(), truth / "decisions.csv.gz")
+    known = pl.read_parquet(truth / "truth.parquet").select("decision_id", "true_label")
+    rng = np.random.default_rng(1)
+    for file in decision_files(ws):
+        rows = pl.read_parquet(file).join(known, on="decision_id", how="left", maintain_order="left")
+        wrong = (rows["label"] != rows["true_label"]).to_numpy()
+        p = 1 / (1 + np.exp(-(-3.2 + 2.2 * wrong + rng.normal(0, 1, rows.height))))
+        scores = rows.with_columns(
+            pl.Series("p_overturn", p), predicted_label="label", p_predicted=0.5, p_decided=0.5,
+            reasons=pl.lit("made up"), model_version=pl.lit(MODEL),
+        )  # fmt: skip
+        target = score_file(ws, MODEL, file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scores.select(
+            [pl.col(n).cast(t) if t != pl.String else pl.col(n) for n, t in SCORES.items()]
+        ).write_parquet(target)
+    yield ws, store, known
+    store.close()
+
+
+def draw(world, budget=200, **options):
+    ws, store, _ = world
+    plain = {"kappa": 1.0, "seed": 1, "model": MODEL, "by": "test", "at": AT}
+    return make_draw(ws, store, budget=budget, **{**plain, **options})
+
+
+def rule(world, drawn, take=None, **changes):
+    """Rule on the first `take` items from the truth."""
+    _, store, known = world
+    items = store.items(drawn.draw_id).join(known, on="decision_id", how="left", maintain_order="left")
+    rulings = []
+    for i, item in enumerate(items.head(take or items.height).iter_rows(named=True)):
+        area = store.policy(item["policy_version"]).area(item["area"])
+        fields = {
+            "case_id": item["case_id"], "area": item["area"], "policy_version": item["policy_version"],
+            "label": item["true_label"], "sme_id": "s", "ruled_at": AT + timedelta(minutes=i),
+            "decision_moderator_id": item["moderator_id"], "draw_id": drawn.draw_id,
+            "error_class": area.error_class(item["label"], item["true_label"]),
+        }  # fmt: skip
+        rulings.append(Ruling(**{**fields, **changes}))
+    store.add_rulings(rulings, by="test")
+
+
+def true_rate(world, drawn) -> float:
+    ws, _, known = world
+    frame = pl.read_parquet(ws.root / drawn.frame_file).join(known, on="decision_id", validate="1:1")
+    return (frame["label"] != frame["true_label"]).mean()
+
+
+def test_a_draw_keeps_its_frame_and_every_probability(world):
+    ws, store, _ = world
+    drawn = draw(world)
+    frame = pl.read_parquet(ws.root / drawn.frame_file)
+    items = store.items(drawn.draw_id)
+    assert frame.height == drawn.frame_size == 4_000
+    assert frame["pi"].sum() == pytest.approx(200) and frame["pi"].is_between(0, 1, closed="right").all()
+    assert items.height == 200 and items["decision_id"].n_unique() == 200
+    joined = items.join(frame, on="decision_id", suffix="_frame", validate="1:1")
+    assert joined["pi"].to_list() == joined["pi_frame"].to_list()
+
+
+def test_the_same_seed_draws_the_same_cases_and_another_does_not(world):
+    _, store, _ = world
+    ids = [
+        store.items(draw(world, seed=seed, at=AT + timedelta(hours=i)).draw_id)["decision_id"].to_list()
+        for i, seed in enumerate((1, 1, 2))
+    ]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_the_interval_holds_the_true_rate_and_classes_stand_apart(world):
+    drawn = draw(world, budget=600)
+    rule(world, drawn)
+    table = estimate_draws(*world[:2], by=("area",))
+    total = table.overall.total
+    assert total.low <= true_rate(world, drawn) <= total.high
+    assert total.n_reviewed == 600 and total.population == 4_000
+    parts = table.overall.over_enforcement, table.overall.under_enforcement, table.overall.wrong_policy
+    assert sum(part.errors_found for part in parts) == total.errors_found > 0
+    assert all(part.rate <= total.high for part in parts)
+    assert sum(domain.total.population for domain in table.domains) == 4_000
+
+
+def test_a_prefix_of_the_queue_is_valid_and_says_so(world):
+    drawn = draw(world, budget=600)
+    rule(world, drawn, take=300)
+    table = estimate_draws(*world[:2])
+    assert table.overall.total.low <= true_rate(world, drawn) <= table.overall.total.high
+    assert any("300 of 600 cases are not ruled yet" in note for note in table.notes)
+
+
+def test_skipped_cases_are_counted_as_missing(world):
+    ws, store, _ = world
+    drawn = draw(world, budget=100)
+    first = store.next_item(drawn.draw_id, sme_id="s")
+    store.skip_item(drawn.draw_id, first.decision_id, sme_id="s", reason="video gone", at=AT)
+    rule(world, drawn)
+    ruling = store.rulings(draw_id=drawn.draw_id).filter(pl.col("decision_id") == first.decision_id)["id"][0]
+    store.undo_ruling(ruling, by="test")
+    notes = " ".join(estimate_draws(ws, store).notes)
+    assert "1 cases were skipped or passed over" in notes
+
+
+def test_unclear_policy_is_nobodys_error(world):
+    drawn = draw(world, budget=100)
+    rule(world, drawn, error_class="policy_unclear")
+    overall = estimate_draws(*world[:2]).overall
+    assert overall.total.errors_found == 0 and overall.policy_unclear.errors_found == 100
+
+
+def test_no_draw_and_no_ruling_are_told_apart(world):
+    with pytest.raises(EstimateError, match="no draw yet"):
+        estimate_draws(*world[:2])
+    draw(world)
+    with pytest.raises(EstimateError, match="no ruling on a drawn case yet"):
+        estimate_draws(*world[:2])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"budget": 4_001}, "from a frame of 4,000"),
+        ({"budget": 0}, "at least 1"),
+        ({"model": "evenhand-9"}, "no decision scored by evenhand-9"),
+        ({"filters": {"colour": "red"}}, "cannot filter by 'colour'"),
+        ({"filters": {"market": "XX"}}, "no decision scored"),
+    ],
+)
+def test_a_draw_that_cannot_be_is_refused_and_leaves_nothing(world, options, words):
+    ws, store, _ = world
+    with pytest.raises(SampleError, match=words):
+        draw(world, **options)
+    assert not store.draws() and not list(ws.draws_dir.glob("*.parquet"))
+
+
+def test_ruled_decisions_leave_the_next_frame(world):
+    first = draw(world, budget=150)
+    rule(world, first)
+    second = draw(world, budget=50, at=AT + timedelta(days=1))
+    assert second.excluded_ruled == 150 and second.frame_size == 3_850
+
+
+def test_draws_of_two_periods_are_pooled_and_overlapping_ones_are_not(world):
+    ws, store, _ = world
+    early = draw(world, until=date(2026, 2, 23))
+    late = draw(world, since=date(2026, 2, 23), at=AT + timedelta(hours=1))
+    rule(world, early)
+    rule(world, late)
+    pooled = estimate_draws(ws, store, by=("policy_version",))
+    assert set(pooled.draws) == {early.draw_id, late.draw_id}
+    assert pooled.overall.total.population == 4_000 and len(pooled.domains) == 2
+    over = draw(world, at=AT + timedelta(hours=2))
+    rule(world, over)
+    with pytest.raises(EstimateError, match="overlap"):
+        estimate_draws(ws, store, draw_ids=[early.draw_id, over.draw_id])
+    assert any("left out" in note for note in estimate_draws(ws, store).notes)
+
+
+def test_a_domain_column_nobody_knows_is_refused(world):
+    with pytest.raises(EstimateError, match="cannot split by 'colour'"):
+        estimate_draws(*world[:2], by=("colour",))
+
+
+def test_a_lost_frame_is_named(world):
+    ws, store, _ = world
+    drawn = draw(world, budget=50)
+    rule(world, drawn)
+    (ws.root / drawn.frame_file).unlink()
+    with pytest.raises(EstimateError, match="restore it from a backup"):
+        estimate_draws(ws, store)

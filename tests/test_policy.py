@@ -1,0 +1,71 @@
+import pytest
+
+from evenhand.errors import PolicyError
+from evenhand.policy import diff_policies, parse_policy
+from evenhand.samples import sample_policies
+
+GOOD = """
+version: house/1
+effective_from: 2026-01-01
+areas:
+  - name: spam
+    labels:
+      - {name: fine, clause: All else.}
+      - {name: spam, clause: The same link again and again., severity: low, markets: {NO: Links of any kind.}}
+      - {name: scam, clause: A sure profit., severity: high}
+"""
+
+
+def test_a_policy_reads_as_written():
+    area = parse_policy(GOOD).area("spam")
+    assert area.label_names == ("fine", "spam", "scam")
+    assert area.label("spam").clause_for("NO") == "Links of any kind."  # NO is Norway, not False
+    assert area.label("spam").clause_for("SE") == "The same link again and again."
+
+
+@pytest.mark.parametrize(
+    ("decided", "ruled", "error"),
+    [
+        ("fine", "fine", None),
+        ("spam", "fine", "over_enforcement"),
+        ("fine", "scam", "under_enforcement"),
+        ("spam", "scam", "wrong_policy"),
+    ],
+)
+def test_how_a_decision_was_wrong(decided, ruled, error):
+    assert parse_policy(GOOD).area("spam").error_class(decided, ruled) == error
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("version: house/1", ""), "'version' is missing"),
+        (("2026-01-01", "soon"), "write a date like"),
+        (("severity: low", "severity: mild"), "severity 'mild' is unknown"),
+        (("name: scam", "name: spam"), "label 'spam' stands there twice"),
+        (("clause: All else.", "claus: All else."), "unknown key 'claus'"),
+        (("areas:", "areas:\n  - ["), "not valid YAML"),
+        (("effective_from", "effective_from: 2026-01-01\neffective_from"), "stands there twice"),
+    ],
+)
+def test_a_bad_policy_says_what_and_where(change, words):
+    with pytest.raises(PolicyError, match=words) as problem:
+        parse_policy(GOOD.replace(*change, 1), "house.yaml")
+    assert "house.yaml" in str(problem.value)
+
+
+def test_unknown_names_list_the_known_ones():
+    policy = parse_policy(GOOD)
+    with pytest.raises(PolicyError, match="it has spam"):
+        policy.area("hate")
+    with pytest.raises(PolicyError, match="it has fine, spam, scam"):
+        policy.check("spam", "bait")
+
+
+def test_the_sample_versions_differ_where_they_say():
+    old, new = (policy for policy, _ in sample_policies())
+    kinds = {(change.kind, change.area, change.label) for change in diff_policies(old, new)}
+    assert ("label_added", "spam", "engagement_bait") in kinds
+    assert ("clause_changed", "harassment", "insult") in kinds
+    assert ("severity_changed", "regulated_goods", "promotion") in kinds
+    assert len(old.areas) == 6
