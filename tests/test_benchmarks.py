@@ -74,3 +74,12 @@ def test_a_second_run_takes_its_figures_from_the_cache(simulation):
     after = json.loads((folder / "again.json").read_text())
     assert after["scenarios"] == before["scenarios"]
     assert {file: file.stat().st_mtime_ns for file in (folder / "cache").iterdir()} == cached
+
+
+@pytest.mark.slow
+def test_ingest_of_many_rows_loses_nothing_and_stays_small(tmp_path):
+    run("ingest.py", "--rows", "4000", "--formats", "csv.gz", "--json", str(tmp_path / "out.json"))
+    found = json.loads((tmp_path / "out.json").read_text())["csv.gz"]
+    assert found["rows"] == 4_000 == found["added"] + found["quarantined"] and found["quarantined"] == 4
+    assert found["seconds"] > 0 and found["rows_per_second"] > 0 and found["again_seconds"] > 0
+    assert 0 < found["peak_mb"] < 1_024 and found["peak_ok"]
