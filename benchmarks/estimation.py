@@ -303,6 +303,7 @@ def _entry(pairs: list[tuple[Any, Any]]) -> dict[str, float]:
             f"half_width{end}": float(half.mean()),
             f"width_ratio{end}": float(ratio.mean()),
             f"width_ratio{end}_se": error(ratio),
+            f"rmse{end}": float(over(kind, "rmse", rows).mean()),
             f"rmse_ratio{end}": float(over(kind, "rmse", rows).mean() / over(kind, "rmse", random).mean()),
             f"bias{end}": float(over(kind, "bias", rows).mean()),
             f"bias{end}_se": error(over(kind, "bias", rows)),

@@ -1,12 +1,17 @@
 """The benchmark scripts run, and their figures have the names and ranges that reports rely on."""
 
+import importlib.util
 import json
 import math
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from evenhand.estimation import domain_totals
+from evenhand.sampling import inclusion_probabilities, pareto_draw
 
 ROOT = Path(__file__).resolve().parents[1]
 DESIGNS = ("srs", "kappa1", "kappa1.25", "measure")
@@ -83,3 +88,22 @@ def test_ingest_of_many_rows_loses_nothing_and_stays_small(tmp_path):
     assert found["rows"] == 4_000 == found["added"] + found["quarantined"] and found["quarantined"] == 4
     assert found["seconds"] > 0 and found["rows_per_second"] > 0 and found["again_seconds"] > 0
     assert 0 < found["peak_mb"] < 1_024 and found["peak_ok"]
+
+
+def test_the_domains_of_the_simulation_are_sums_of_its_cells():
+    spec = importlib.util.spec_from_file_location("benchmark_estimation", ROOT / "benchmarks/estimation.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    rng = np.random.default_rng(4)
+    week = module.population(rng, "over", 0.9, 6_000)
+    assert week.auroc == pytest.approx(0.9, abs=0.02) and len(week.p) == 6_000
+    pi = inclusion_probabilities(week.p, 200, phi=0.2, cell=week.cell)
+    s = pareto_draw(pi, rng.random(6_000))
+    cells = domain_totals(week.p, pi, s, week.y[s], domain=week.cell, domains=40)
+    for domain in module.DOMAINS.values():
+        code, count = domain[week.cell], int(domain.max()) + 1
+        direct = domain_totals(week.p, pi, s, week.y[s], domain=code, domains=count)
+        pooled = module.pooled(cells, domain)
+        for name in ("population", "model", "residual", "v", "v2", "anticipated", "reviewed", "found"):
+            assert getattr(pooled, name) == pytest.approx(getattr(direct, name), rel=1e-9, abs=1e-6)
