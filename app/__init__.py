@@ -1,1 +1,1 @@
-"""The Streamlit app: review desk, flags, error rates, models."""
+"""The Streamlit app: `evenhand app`."""

@@ -47,10 +47,18 @@ class CharBaseline:
         self, texts: Sequence[str], heads: Sequence[str], labels: Ints, weights: Floats, *, c: float = 5.0
     ) -> CharBaseline:
         """Learn from texts with head key, label index in the head and weight; all of the same length."""
+        return self.fit_features(self.learn_idf(texts), heads, labels, weights, c=c)
+
+    def learn_idf(self, texts: Sequence[str]) -> csr_matrix:
+        """Learn how rare each n-gram is; returns the features of `texts`."""
         counts = self._counts(texts)
-        transformer = TfidfTransformer(sublinear_tf=True).fit(counts)
-        self.idf = np.asarray(transformer.idf_, np.float32)
-        features = self._scaled(counts)
+        self.idf = np.asarray(TfidfTransformer(sublinear_tf=True).fit(counts).idf_, np.float32)
+        return self._scaled(counts)
+
+    def fit_features(
+        self, features: csr_matrix, heads: Sequence[str], labels: Ints, weights: Floats, *, c: float = 5.0
+    ) -> CharBaseline:
+        """As `fit`, from `features`."""
         names = np.asarray(heads)
         for key, spec in self.heads.items():
             here = names == key

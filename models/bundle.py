@@ -16,6 +16,7 @@ from evenhand.errors import ModelError, PolicyMismatch
 from evenhand.files import write_text
 from models.baseline import CharBaseline
 from models.classifier import EncoderClassifier, Floats
+from models.consensus import Consensus, fold_of
 from models.encoder import Floats32
 from models.flagging import Flagger, LabelView
 from models.precedents import Precedents
@@ -47,6 +48,7 @@ class ModelBundle:
     manifest: Manifest
     classifier: EncoderClassifier
     baseline: CharBaseline
+    consensus: Consensus
     flagger: Flagger
     precedents: Precedents
 
@@ -62,20 +64,25 @@ class ModelBundle:
         return key
 
     def view(self, decisions: pl.DataFrame, pooled: Floats32) -> LabelView:
-        """Label probabilities of both models for each decision; `pooled` are the vectors of their texts, same order."""
+        """Label probabilities of all three models for each decision; `pooled` are the vectors of their texts, same order."""
         keys = [self.head_key(v, a) for v, a in decisions.select("policy_version", "area").iter_rows()]
         texts, labels = decisions["text"].to_list(), decisions["label"].to_list()
         names = np.asarray(keys)
         encoder: list[Floats] = [np.empty(0)] * len(keys)
         baseline: list[Floats] = [np.empty(0)] * len(keys)
+        peers: list[Floats] = [np.empty(0)] * len(keys)
+        fold = fold_of(decisions["decision_id"].to_list())
         for key in dict.fromkeys(keys):
             here = np.flatnonzero(names == key)
             by_encoder = self.classifier.head_proba(pooled[here], key)
             by_baseline = self.baseline.proba([texts[i] for i in here], key)
+            by_peers = self.consensus.head_proba(
+                self.consensus.features([texts[i] for i in here]), fold[here], key
+            )
             for row, i in enumerate(here):
-                encoder[i], baseline[i] = by_encoder[row], by_baseline[row]
+                encoder[i], baseline[i], peers[i] = by_encoder[row], by_baseline[row], by_peers[row]
         decided = [self._label_index(key, label) for key, label in zip(keys, labels, strict=True)]
-        return LabelView(encoder, baseline, np.array(decided, np.int64))
+        return LabelView(encoder, baseline, peers, np.array(decided, np.int64))
 
     def _label_index(self, key: str, label: str) -> int:
         names = self.classifier.heads[key].labels
@@ -131,6 +138,7 @@ class ModelBundle:
         folder.mkdir(parents=True, exist_ok=True)
         self.classifier.save(folder)
         self.baseline.save(folder)
+        self.consensus.save(folder)
         self.flagger.save(folder)
         self.precedents.save(folder)
         write_text(folder / "manifest.json", json.dumps(asdict(self.manifest), ensure_ascii=False, indent=1))
@@ -145,6 +153,7 @@ class ModelBundle:
                 manifest=manifest,
                 classifier=EncoderClassifier.load(folder, allow_download=allow_download),
                 baseline=CharBaseline.load(folder),
+                consensus=Consensus.load(folder),
                 flagger=Flagger.load(folder),
                 precedents=Precedents.load(folder),
             )

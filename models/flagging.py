@@ -28,6 +28,8 @@ FEATURES = (
     "baseline_odds",  # the same by the character model
     "encoder_margin",  # log odds of the best other label against the decided one
     "baseline_margin",
+    "peer_odds",  # log odds against the decided label, by what moderators decide on similar texts
+    "peer_margin",
     "moderator_history",  # shrunken log odds of overturn, relative to the mean
     "label_history",  # the same for area and decided label
     "length",
@@ -40,10 +42,11 @@ _RIDGE = 1.0
 
 @dataclass(frozen=True)
 class LabelView:
-    """What both label models say of n decisions; arrays of shape (n, labels) per decision, as a list."""
+    """What the label models say of n decisions: a list of n arrays, one probability a label of the decision's head."""
 
     encoder: list[Floats]
     baseline: list[Floats]
+    peers: list[Floats]  # what other moderators decide on similar texts
     decided: Ints  # index of the decided label, shape (n,)
 
 
@@ -72,6 +75,8 @@ class Flagger:
             _odds(view.baseline, view.decided),
             _margin(view.encoder, view.decided),
             _margin(view.baseline, view.decided),
+            _odds(view.peers, view.decided),
+            _margin(view.peers, view.decided),
             self._history(self.moderators, decisions["moderator_id"].to_list()),
             self._history(self.labels, keys),
             np.log1p(decisions["text"].str.len_chars().to_numpy().astype(float)),
@@ -121,6 +126,7 @@ class Flagger:
         history = {name: n for name, (n, _) in self.moderators.items()}
         times_moderator = np.exp(features[:, FEATURES.index("moderator_history")])
         times_label = np.exp(features[:, FEATURES.index("label_history")])
+        p_alone = expit(-features[:, FEATURES.index("peer_odds")])
         uses_history = self.coef[FEATURES.index("moderator_history")] > 0
         lines = []
         rows = zip(
@@ -137,6 +143,8 @@ class Flagger:
                 said.append(f"reads like {reads} ({p:.0%}), decided {label}")
             elif p < 0.7:
                 said.append(f"close call: {label} at {p:.0%}")
+            if p_alone[i] < 0.25:
+                said.append(f"similar texts are seldom decided {label} ({p_alone[i]:.0%})")
             if uses_history and times_moderator[i] >= 1.5 and history.get(moderator, 0) >= 5:
                 said.append(
                     f"odds of overturn for moderator {moderator} are {times_moderator[i]:.1f}x the average"

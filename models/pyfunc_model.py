@@ -29,12 +29,16 @@ class EvenhandModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """`model_input` has text, area, policy_version, label, moderator_id; one row out for each row in."""
+        """`model_input` has text, area, policy_version, label, moderator_id; one row out for each row in.
+
+        With `decision_id`, a decision that the model learned from is judged by the fold that left it out.
+        """
         import polars as pl
 
         columns = ("text", "area", "policy_version", "label", "moderator_id")
         data = {name: [str(value) for value in model_input[name]] for name in columns}
-        decisions = pl.DataFrame({"decision_id": [str(i) for i in range(len(model_input))], **data})
+        ids = model_input["decision_id"] if "decision_id" in model_input else range(len(model_input))
+        decisions = pl.DataFrame({"decision_id": [str(name) for name in ids], **data})
         judged = self.bundle.judge(decisions)
         return pd.DataFrame(
             {

@@ -21,7 +21,7 @@ def a_view(n: int, seed: int = 0):
             "moderator_id": moderators,
         }
     )
-    return LabelView(encoder, encoder, np.zeros(n, np.int64)), decisions, wrong
+    return LabelView(encoder, encoder, encoder, np.zeros(n, np.int64)), decisions, wrong
 
 
 def fitted(weight=None):
@@ -66,9 +66,8 @@ def test_a_moderator_without_history_is_neither_raised_nor_lowered():
 
 def test_reasons_say_only_what_is_true():
     flagger = fitted()
-    view = LabelView(
-        [np.array([0.9, 0.1]), np.array([0.1, 0.9])], [np.array([0.9, 0.1])] * 2, np.zeros(2, np.int64)
-    )
+    pair = [np.array([0.9, 0.1]), np.array([0.1, 0.9])]
+    view = LabelView(pair, [np.array([0.9, 0.1])] * 2, pair, np.zeros(2, np.int64))
     decisions = pl.DataFrame(
         {"text": ["a", "b"], "area": ["spam"] * 2, "label": ["fine"] * 2, "moderator_id": ["m0", "m9"]}
     )
@@ -77,6 +76,7 @@ def test_reasons_say_only_what_is_true():
     assert plain == "nothing stands out"
     assert flagged.startswith("reads like spam (90%), decided fine")
     assert "moderator m9" in flagged
+    assert "similar texts are seldom decided fine (10%)" in flagged
 
 
 def test_a_flagger_comes_back_as_saved(tmp_path):

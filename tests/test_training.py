@@ -54,7 +54,7 @@ def test_a_version_carries_what_is_needed_to_judge_it(trained):
 
 def test_no_artifact_is_a_pickle(trained):
     small, _, registry, _ = trained
-    kinds = {file.suffix for file in registry.folder("champion").iterdir()}
+    kinds = {file.suffix for file in registry.folder("champion").rglob("*") if file.is_file()}
     assert kinds == {".safetensors", ".json", ".parquet"}
     assert not [f for f in small.ws.registry_dir.rglob("*") if f.suffix in (".pkl", ".pickle", ".pt", ".bin")]
 
@@ -64,7 +64,7 @@ def test_a_clean_process_with_another_package_called_models_loads_it(trained, tm
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "__init__.py").write_text("OTHER = True\n")
     rows = some(small, 5)
-    columns = ["text", "area", "policy_version", "label", "moderator_id"]
+    columns = ["decision_id", "text", "area", "policy_version", "label", "moderator_id"]
     rows.select(columns).write_parquet(tmp_path / "rows.parquet")
     code = f"""
 import sys; sys.path = [p for p in sys.path if p not in ("", {os.getcwd()!r})]

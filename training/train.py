@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 import evenhand
 from evenhand.errors import TrainingError
+from evenhand.lake import scan_decisions
 from evenhand.progress import Progress
 from evenhand.store import Store
 from evenhand.workspace import Workspace
 from models.baseline import CharBaseline
 from models.bundle import Manifest, ModelBundle
-from models.classifier import EncoderClassifier, heads_of
+from models.classifier import EncoderClassifier, HeadSpec, heads_of
+from models.consensus import Consensus
 from models.encoder import load_encoder
 from models.flagging import Flagger
 from models.precedents import Precedents
@@ -92,18 +94,20 @@ def train(
     )
     if config.int8:
         classifier.use_int8()
-    with Progress("calibrate and evaluate", 4, unit="steps") as progress:
+    with Progress("calibrate and evaluate", 5, unit="steps") as progress:
         baseline = CharBaseline(heads).fit(examples.texts, examples.heads, examples.labels, examples.weights)
         progress.step()
         bundle = ModelBundle(
             manifest=_manifest(policies, where, encoder.name, encoder.revision, mark, rows),
             classifier=classifier,
             baseline=baseline,
+            consensus=_consensus(ws, heads, where),
             flagger=Flagger(),
             precedents=Precedents(
                 np.empty((0, encoder.dim), np.float32), rows.head(0).pipe(_precedent_cases)
             ),
         )
+        progress.step()
         vectors = bundle.encode(rows["text"])
         progress.step()
         notes = _fit_flagger(bundle, rows, vectors, wrong, part)
@@ -135,6 +139,19 @@ def _check(part: NDArray[np.str_], wrong: NDArray[np.float64]) -> None:
             f"{int(wrong[here].sum())} overturns among {int(here.sum())} rulings set aside for calibration: too few to"
             f" calibrate p_overturn (at least {_FLAGGER_ENOUGH} rulings with both outcomes); ingest more rulings"
         )
+
+
+def _consensus(ws: Workspace, heads: dict[str, HeadSpec], where: dict[str, str]) -> Consensus:
+    """What moderators decide, learned from every decision under these policy versions."""
+    columns = ("decision_id", "text", "label", "policy_version", "area")
+    known = pl.DataFrame(
+        [
+            {"policy_version": k.rpartition("/")[0], "area": k.rpartition("/")[2], "head": v}
+            for k, v in where.items()
+        ]
+    )
+    decisions = scan_decisions(ws).select(columns).join(known.lazy(), on=["policy_version", "area"]).collect()
+    return Consensus.fit(decisions, decisions["head"].to_list(), heads)
 
 
 def _manifest(

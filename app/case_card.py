@@ -1,0 +1,78 @@
+"""What is shown of a case on the review desk and on the flags page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from app import session
+from app.text import box, case_text, chips, spoken
+
+LANGUAGES = {
+    "ar": "Arabic", "de": "German", "en": "English", "es": "Spanish", "fr": "French", "hi": "Hindi", "id": "Indonesian",
+    "it": "Italian", "ja": "Japanese", "ms": "Malay", "nl": "Dutch", "pl": "Polish", "pt": "Portuguese", "th": "Thai",
+    "tl": "Tagalog", "vi": "Vietnamese", "zh": "Chinese", "und": "language unknown",
+}  # fmt: skip
+
+
+def facts(case: Mapping[str, Any]) -> str:
+    """Area, language, market, queue, kind and time of a case, as chips."""
+    area = session.policy(case["policy_version"]).area(case["area"]).title
+    language = LANGUAGES.get(case["language"], case["language"])
+    kind = spoken(case["content_type"]) if case.get("content_type") else None
+    when = f"decided {case['decided_at']:%d %b %Y}"
+    return chips(area, language, f"market {case['market']}", f"queue {case['queue']}", kind, when)
+
+
+def decision(case: Mapping[str, Any]) -> None:
+    """The decision with the clause it rests on."""
+    label = session.label(case["policy_version"], case["area"], case["label"])
+    st.html(
+        box(
+            f"The moderator decided · policy {case['policy_version']}",
+            f"{label.title} ({label.clause_id})",
+            label.clause_for(case["market"]),
+            "eh-decided",
+        )
+    )
+
+
+def reading(case: Mapping[str, Any], card: Mapping[str, Any]) -> None:
+    """The label that the text reads like, where it is another one, and the sentence that says it all."""
+    likely = card.get("predicted_label") or case.get("predicted_label")
+    if likely and likely != case["label"]:
+        label = session.label(case["policy_version"], case["area"], likely)
+        title = f"{label.title} ({label.clause_id})"
+        st.html(box("The text reads like", title, label.clause_for(case["market"]), "eh-reads"))
+    said = card.get("sentence") or case.get("reasons") or ""
+    st.html(f'<p class="eh-say">{escape(titled(said, case))}</p>')
+
+
+def titled(sentence: str, case: Mapping[str, Any]) -> str:
+    """`sentence` with the titles of the area's labels instead of their names."""
+    labels = session.policy(case["policy_version"]).area(case["area"]).labels
+    for label in sorted(labels, key=lambda label: -len(label.name)):
+        if label.title.lower() != label.name:
+            sentence = sentence.replace(label.name, f"“{label.title}”")
+    return sentence
+
+
+def precedents(case: Mapping[str, Any], card: Mapping[str, Any], *, blurred: bool) -> None:
+    """The nearest adjudicated cases, for and against, with date and policy version."""
+    found = card.get("precedents") or []
+    if not found:
+        return
+    st.html('<div class="eh-kicker">Nearest precedents</div>')
+    for near in found:
+        verdict = "agrees with the decision" if near["agrees_with_decision"] else "differs from the decision"
+        sign = "＝" if near["agrees_with_decision"] else "≠"
+        title = session.label(near["policy_version"], case["area"], near["label"]).title
+        where = (
+            f"{LANGUAGES.get(near['language'], near['language'])}, {near['market']}, {near['ruled_at'][:10]}"
+        )
+        meta = f"<b>{sign} ruled {escape(title)}</b>, {verdict} · {escape(where)} · {escape(near['policy_version'])}"
+        text = case_text(near["text"], near["language"], blurred=blurred, small=True)
+        st.html(f'<div class="eh-precedent"><div class="eh-meta">{meta}</div>{text}</div>')

@@ -1,0 +1,36 @@
+"""The app's entry: who is here, and which pages they get. The only place that navigates."""
+
+from __future__ import annotations
+
+from evenhand.telemetry import quiet
+
+quiet()
+
+import streamlit as st  # noqa: E402  telemetry is switched off first
+
+from app import session, style  # noqa: E402
+from app.views import error_rates, flags, models, review  # noqa: E402
+from evenhand.errors import EvenhandError  # noqa: E402
+
+PAGES = {
+    "review": st.Page(review.page, title="Review", url_path="review"),
+    "flags": st.Page(flags.page, title="Flags", url_path="flags"),
+    "error_rates": st.Page(error_rates.page, title="Error rates", url_path="error-rates"),
+    "models": st.Page(models.page, title="Models", url_path="models"),
+}
+
+
+def main() -> None:
+    """Open the workspace, find out who is here, show their pages."""
+    st.set_page_config(page_title="Evenhand", layout="wide")
+    style.apply()
+    try:
+        user = session.sign_in()
+        if user is None:
+            return
+        st.navigation([PAGES[name] for name in session.PAGES[user.role]]).run()
+    except EvenhandError as problem:
+        st.error(str(problem))
+
+
+main()

@@ -1,0 +1,57 @@
+"""The published flags: one Parquet file a model version, read a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+import streamlit as st
+
+from app import session
+from evenhand.store import User
+
+FACETS = ("market", "area", "language", "queue", "label")
+
+
+def file_of(model: str) -> Path:
+    """Where the flags of `model` ("evenhand-3") are published."""
+    return session.workspace().flags_dir / f"{model}.parquet"
+
+
+def models() -> list[str]:
+    """Models with published flags, the newest file first."""
+    files = session.workspace().flags_dir.glob("*.parquet")
+    return [file.stem for file in sorted(files, key=lambda file: -file.stat().st_mtime)]
+
+
+def _scan(model: str, user: User) -> pl.LazyFrame:
+    """The flags that this person may see; UserError if their role has no flags page."""
+    session.me("flags")
+    rows = pl.scan_parquet(file_of(model))
+    if user.markets:
+        rows = rows.filter(pl.col("market").is_in(user.markets))
+    if user.languages:
+        rows = rows.filter(pl.col("language").is_in(user.languages))
+    return rows
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def facets(model: str, stamp: float, _user: User, who: str) -> dict[str, list[str]]:
+    """The values of each facet, sorted; `stamp` is the file's time, `who` the person's id."""
+    found = _scan(model, _user).select(pl.col(name).unique().sort().implode() for name in FACETS).collect()
+    return {name: found[name][0].to_list() for name in FACETS}
+
+
+def rows(
+    model: str, user: User, *, where: Mapping[str, str], reason: str, newest: bool, start: int, count: int
+) -> tuple[pl.DataFrame, int]:
+    """`count` flags from `start` on, and how many there are with these filters."""
+    found = _scan(model, user)
+    for name, value in where.items():
+        found = found.filter(pl.col(name) == value)
+    if reason:
+        found = found.filter(pl.col("reasons").str.to_lowercase().str.contains(reason.lower(), literal=True))
+    total = found.select(pl.len()).collect().item()
+    ordered = found.sort("decided_at", descending=True) if newest else found
+    return ordered.slice(start, count).collect(), int(total)

@@ -1,0 +1,66 @@
+"""Case texts and other strings as HTML: everything is escaped, spans are marked, direction and language are set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+
+def marked(text: str, spans: Sequence[Mapping[str, Any]] = ()) -> str:
+    """`text` escaped, with its spans in <mark>; spans are character offsets (start, end) and a weight.
+
+    A weight above 0 speaks for an overturn; below 0 the mark is dotted. Spans that overlap one before, or lie outside the
+    text, are left unmarked: no character is lost or doubled.
+    """
+    parts, at = [], 0
+    for span in sorted(spans, key=lambda span: int(span["start"])):
+        start, end = int(span["start"]), int(span["end"])
+        if start < at or end <= start or end > len(text):
+            continue
+        kind = "" if float(span.get("weight", 1)) > 0 else ' class="eh-against"'
+        parts += [escape(text[at:start]), f"<mark{kind}>", escape(text[start:end]), "</mark>"]
+        at = end
+    return "".join([*parts, escape(text[at:])])
+
+
+def case_text(
+    text: str, language: str, *, spans: Sequence[Mapping[str, Any]] = (), blurred: bool, small: bool = False
+) -> str:
+    """A box with the text in its own direction and language; blurred until the SME asks for it."""
+    names = ["eh-text", *(["eh-blur"] if blurred else []), *(["eh-small"] if small else [])]
+    hidden = ' aria-hidden="true"' if blurred else ""
+    body = marked(text, () if blurred else spans) if text.strip() else "<em>(no text)</em>"
+    return f'<div class="{" ".join(names)}" dir="auto" lang="{escape(language, quote=True)}"{hidden}>{body}</div>'
+
+
+def chips(*texts: str | None) -> str:
+    """A row of small facts; empty ones are left out."""
+    found = "".join(f'<span class="eh-chip" dir="auto">{escape(text)}</span>' for text in texts if text)
+    return f'<div class="eh-chips">{found}</div>'
+
+
+def box(kicker: str, title: str, clause: str, kind: str = "") -> str:
+    """A label with its clause, under a small heading."""
+    return (
+        f'<div class="eh-box {kind}"><div class="eh-kicker">{escape(kicker)}</div>'
+        f'<div class="eh-label">{escape(title)}</div><div class="eh-clause">{escape(clause)}</div></div>'
+    )
+
+
+def figure(kicker: str, number: str, below: str, *, main: bool = False) -> str:
+    """A number with what it is and its range."""
+    size = "eh-figure eh-main" if main else "eh-figure"
+    return (
+        f'<div class="{size}"><div class="eh-kicker">{escape(kicker)}</div>'
+        f'<div class="eh-number">{escape(number)}</div><div class="eh-range">{escape(below)}</div></div>'
+    )
+
+
+def spoken(name: str) -> str:
+    """A machine's name as a person reads it.
+
+    >>> spoken("over_enforcement")
+    'Over enforcement'
+    """
+    return name.replace("_", " ").capitalize()

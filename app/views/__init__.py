@@ -1,0 +1,1 @@
+"""One module a page; each holds `page`. A view asks, shows, and stops."""

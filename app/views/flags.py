@@ -1,0 +1,137 @@
+"""Ranked decisions with reasons: filter, sort, open."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from app import case_card, published, session
+from app.text import case_text, spoken
+from evenhand.store import User
+
+PAGE = 50
+
+
+def page() -> None:
+    """Show a page of flags, and the chosen one below."""
+    user = session.me("flags")
+    st.title("Flags")
+    models = published.models()
+    if not models:
+        st.info("No flags yet. Train and promote a model, then run `evenhand score`.")
+        return
+    model = models[0] if len(models) == 1 else st.sidebar.selectbox("Model", models)
+    where, reason, newest = _filters(model, user)
+    number = st.session_state.get("flags_page", 1)
+    rows, total = published.rows(
+        model, user, where=where, reason=reason, newest=newest, start=(number - 1) * PAGE, count=PAGE
+    )
+    if not total:
+        st.info("No flag fits these filters; take one away.")
+        return
+    pages = -(-total // PAGE)
+    line, at = st.columns([4, 1], vertical_alignment="bottom")
+    line.caption(f"{total:,} flags by {model}, the likeliest overturns first" if not newest else f"{total:,} flags by {model}, the newest first")  # fmt: skip
+    at.number_input("Page", 1, max(pages, 1), key="flags_page", help=f"{pages:,} pages of {PAGE}")
+    chosen = _table(rows, user)
+    if chosen is None:
+        st.caption("Choose a row to open its case.")
+    else:
+        _open(chosen, user)
+
+
+def _filters(model: str, user: User) -> tuple[dict[str, str], str, bool]:
+    stamp = published.file_of(model).stat().st_mtime
+    known = published.facets(model, stamp, user, user.user_id)
+    where = {}
+    columns = st.columns([1, 1, 1, 1, 1, 1.4, 1])
+    for place, (name, values) in zip(columns, known.items(), strict=False):
+        title = "Decided label" if name == "label" else name.capitalize()
+        chosen = place.selectbox(
+            title,
+            values,
+            index=None,
+            placeholder="all",
+            key=f"flags_{name}",
+            on_change=_first_page,
+            format_func=_spoken,
+        )
+        if chosen:
+            where[name] = str(chosen)
+    reason = columns[5].text_input("Reason contains", key="flags_reason", on_change=_first_page)
+    order = columns[6].selectbox("Order", ["rank", "newest"], key="flags_order", on_change=_first_page)
+    return where, reason, order == "newest"
+
+
+def _spoken(value: Any) -> str:
+    """Languages by name, machine names spoken, codes like TH left alone."""
+    text = str(value)
+    return case_card.LANGUAGES.get(text) or (spoken(text) if text.islower() else text)
+
+
+def _first_page() -> None:
+    st.session_state["flags_page"] = 1
+
+
+def _table(rows: pl.DataFrame, user: User) -> dict[str, Any] | None:
+    """The page as a table; the row that was chosen, if any. SMEs do not see the score: they may yet rule on the case."""
+    shown = rows.select(
+        "rank",
+        "case_id",
+        pl.col("area").map_elements(spoken, pl.String),
+        pl.col("label").map_elements(spoken, pl.String).alias("decided"),
+        pl.col("predicted_label").map_elements(spoken, pl.String).alias("reads like"),
+        "p_overturn",
+        "market",
+        "language",
+        "queue",
+        "moderator_id",
+        pl.col("decided_at").dt.date().alias("day"),
+        "reasons",
+    )
+    if user.role == "sme":
+        shown = shown.drop("p_overturn")
+    picked = st.dataframe(
+        shown.to_pandas(),
+        hide_index=True,
+        height=420,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="flags_table",
+        column_config={
+            "rank": st.column_config.NumberColumn("Rank", width=55),
+            "case_id": st.column_config.TextColumn("Case", width=80),
+            "p_overturn": st.column_config.ProgressColumn(
+                "p overturn", min_value=0, max_value=1, format="percent", width=110
+            ),
+            "moderator_id": "Moderator",
+            "reasons": st.column_config.TextColumn("Reasons", width="large"),
+            "area": "Area", "decided": "Decided", "reads like": "Reads like", "market": st.column_config.TextColumn("Market", width=60),
+            "language": st.column_config.TextColumn("Lang.", width=55), "queue": "Queue", "day": "Decided on",
+        },
+    )  # fmt: skip
+    places = picked["selection"]["rows"]
+    return rows.row(places[0], named=True) if places and places[0] < rows.height else None
+
+
+def _open(case: dict[str, Any], user: User) -> None:
+    """The chosen case: text blurred until asked for, decision and reading beside it."""
+    left, right = st.columns([11, 9], gap="large")
+    seen = st.session_state.get("flag_seen") == case["decision_id"]
+    with left:
+        st.html(case_card.facts(case))
+        blurred = session.workspace().config.review.blur and not seen
+        st.html(case_text(case["text"], case["language"], blurred=blurred))
+        if blurred:
+            st.button("Show the text", key="flag_reveal", on_click=_reveal, args=(case, user))
+    with right:
+        case_card.decision(case)
+        case_card.reading(case, {})
+
+
+def _reveal(case: dict[str, Any], user: User) -> None:
+    st.session_state["flag_seen"] = case["decision_id"]
+    session.store().audit("view_case", case["case_id"], by=user.user_id, at=datetime.now(UTC))
