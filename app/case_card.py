@@ -67,12 +67,11 @@ def precedents(case: Mapping[str, Any], card: Mapping[str, Any], *, blurred: boo
         return
     st.html('<div class="eh-kicker">Nearest precedents</div>')
     for near in found:
-        verdict = "agrees with the decision" if near["agrees_with_decision"] else "differs from the decision"
-        sign = "＝" if near["agrees_with_decision"] else "≠"
+        verdict = "as the moderator" if near["agrees_with_decision"] else "unlike the moderator"
         title = session.label(near["policy_version"], case["area"], near["label"]).title
         where = (
             f"{LANGUAGES.get(near['language'], near['language'])}, {near['market']}, {near['ruled_at'][:10]}"
         )
-        meta = f"<b>{sign} ruled {escape(title)}</b>, {verdict} · {escape(where)} · {escape(near['policy_version'])}"
+        meta = f"<b>Ruled {escape(title)}</b>, {verdict} · {escape(where)} · {escape(near['policy_version'])}"
         text = case_text(near["text"], near["language"], blurred=blurred, small=True)
         st.html(f'<div class="eh-precedent"><div class="eh-meta">{meta}</div>{text}</div>')

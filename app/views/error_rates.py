@@ -98,7 +98,9 @@ def chart(rows: pd.DataFrame, overall: Estimate, title: str) -> alt.LayerChart:
     """A point and its interval for each domain; a thin dashed line and words where the rate is not known yet."""
     order = rows["domain"].tolist()
     y = alt.Y("domain:N", sort=order, title=None, axis=alt.Axis(labelLimit=220, labelFontSize=13))
-    x = alt.X("low:Q", title=f"{title}, share of decisions (95% interval)", axis=alt.Axis(format=".0%"))
+    x = alt.X(
+        "low:Q", title=f"{title}, share of decisions (95% interval)", axis=alt.Axis(format=".0%", tickCount=8)
+    )
     known, unknown = rows[rows["status"] == "measured"], rows[rows["status"] != "measured"]
     hint = [alt.Tooltip("domain:N", title="Domain"), alt.Tooltip("says:N", title="Rate"),
             alt.Tooltip("low:Q", format=".1%"), alt.Tooltip("high:Q", format=".1%"), alt.Tooltip("reviewed:Q")]  # fmt: skip

@@ -33,8 +33,9 @@ def page() -> None:
         st.info("No flag fits these filters; take one away.")
         return
     pages = -(-total // PAGE)
-    line, at = st.columns([4, 1], vertical_alignment="bottom")
-    line.caption(f"{total:,} flags by {model}, the likeliest overturns first" if not newest else f"{total:,} flags by {model}, the newest first")  # fmt: skip
+    line, at = st.columns([5, 1], vertical_alignment="bottom")
+    first = "the newest" if newest else "the likeliest overturns"
+    line.caption(f"{total:,} flags by {model}, {first} first")
     at.number_input("Page", 1, max(pages, 1), key="flags_page", help=f"{pages:,} pages of {PAGE}")
     chosen = _table(rows, user)
     if chosen is None:
@@ -80,20 +81,21 @@ def _table(rows: pl.DataFrame, user: User) -> dict[str, Any] | None:
     """The page as a table; the row that was chosen, if any. SMEs do not see the score: they may yet rule on the case."""
     shown = rows.select(
         "rank",
-        "case_id",
+        (100 * pl.col("p_overturn")).alias("p_overturn"),
         pl.col("area").map_elements(spoken, pl.String),
         pl.col("label").map_elements(spoken, pl.String).alias("decided"),
         pl.col("predicted_label").map_elements(spoken, pl.String).alias("reads like"),
-        "p_overturn",
+        "reasons",
         "market",
         "language",
         "queue",
         "moderator_id",
         pl.col("decided_at").dt.date().alias("day"),
-        "reasons",
+        "case_id",
     )
     if user.role == "sme":
         shown = shown.drop("p_overturn")
+    column = st.column_config
     picked = st.dataframe(
         shown.to_pandas(),
         hide_index=True,
@@ -102,17 +104,22 @@ def _table(rows: pl.DataFrame, user: User) -> dict[str, Any] | None:
         selection_mode="single-row",
         key="flags_table",
         column_config={
-            "rank": st.column_config.NumberColumn("Rank", width=55),
-            "case_id": st.column_config.TextColumn("Case", width=80),
-            "p_overturn": st.column_config.ProgressColumn(
-                "p overturn", min_value=0, max_value=1, format="percent", width=110
+            "rank": column.NumberColumn("Rank", width=55),
+            "p_overturn": column.ProgressColumn(
+                "p overturn", min_value=0, max_value=100, format="%.0f%%", width=105
             ),
+            "area": "Area",
+            "decided": "Decided",
+            "reads like": "Reads like",
+            "reasons": column.TextColumn("Reasons", width=330),
+            "market": column.TextColumn("Market", width=60),
+            "language": column.TextColumn("Lang.", width=55),
+            "queue": "Queue",
             "moderator_id": "Moderator",
-            "reasons": st.column_config.TextColumn("Reasons", width="large"),
-            "area": "Area", "decided": "Decided", "reads like": "Reads like", "market": st.column_config.TextColumn("Market", width=60),
-            "language": st.column_config.TextColumn("Lang.", width=55), "queue": "Queue", "day": "Decided on",
+            "day": column.DateColumn("Decided on"),
+            "case_id": "Case",
         },
-    )  # fmt: skip
+    )
     places = picked["selection"]["rows"]
     return rows.row(places[0], named=True) if places and places[0] < rows.height else None
 

@@ -1,0 +1,88 @@
+"""A workspace for the app's tests: real decisions, draw and store; the scores and cards are made up."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from evenhand.draws import make_draw
+from evenhand.ingest import ingest_decisions
+from evenhand.lake import SCORES, decision_files, score_file
+from evenhand.records import Ruling
+from evenhand.samples import sample_policies
+from evenhand.store import Store, User
+from evenhand.store.records import ROLES
+from evenhand.synthetic import generate
+from evenhand.workspace import Workspace, create_workspace
+from models.flags import publish_flags
+
+MODEL = "evenhand-1"
+AT = datetime(2026, 4, 1, tzinfo=UTC)
+
+
+def _card(row: dict) -> dict:
+    near = {
+        "case_id": "c9", "text": "a precedent text", "language": "en", "market": "US", "label": row["label"],
+        "policy_version": row["policy_version"], "ruled_at": "2026-02-01T00:00:00+00:00", "similarity": 0.9,
+        "agrees_with_decision": True,
+    }  # fmt: skip
+    return {
+        "sentence": f"Decided {row['label']}; the text reads like {row['predicted_label']} (80%)",
+        "predicted_label": row["predicted_label"], "p_predicted": 0.8,
+        "spans": [{"start": 0, "end": 3, "weight": 1.0}], "precedents": [near],
+    }  # fmt: skip
+
+
+def app_workspace(root: Path, *, draws: bool = True) -> tuple[Workspace, Store]:
+    """Users of every role (and `sme-sa`, who sees market SA only); an early draw fully ruled, a late one open."""
+    ws = create_workspace(root / "workspace")
+    store = Store.open(ws.store_url)
+    for policy, text in sample_policies():
+        store.add_policy(policy, text, by="test")
+    for role in ROLES:
+        store.add_user(User(user_id=role, role=role))
+    store.add_user(User(user_id="sme-sa", role="sme", markets=("SA",)))
+    if not draws:
+        return ws, store
+    generate(seed=4, decisions=2_000, rulings=10, out_dir=root / "data")
+    ingest_decisions(ws, store.policies(), root / "data" / "decisions.csv.gz")
+    rng = np.random.default_rng(0)
+    for file in decision_files(ws):
+        rows = pl.read_parquet(file)
+        scores = rows.with_columns(
+            pl.Series("p_overturn", rng.beta(1, 9, rows.height)), predicted_label=pl.lit("no_violation"),
+            p_predicted=pl.lit(0.5), p_decided=pl.lit(0.5), reasons=pl.lit("made up"), model_version=pl.lit(MODEL),
+        )  # fmt: skip
+        target = score_file(ws, MODEL, file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scores.select(SCORES.names()).write_parquet(target)
+    publish_flags(ws, MODEL)
+    plain = {"kappa": 1.0, "seed": 1, "model": MODEL, "by": "test"}
+    early = make_draw(ws, store, budget=150, until=datetime(2026, 3, 23).date(), at=AT, **plain)
+    _rule_all(store, early.draw_id)
+    late = datetime(2026, 3, 23).date()
+    make_draw(
+        ws, store, budget=40, since=late, at=AT + timedelta(hours=1),
+        explain=lambda frame: [_card(row) for row in frame.iter_rows(named=True)], **plain,
+    )  # fmt: skip
+    return ws, store
+
+
+def _rule_all(store: Store, draw_id: str) -> None:
+    rulings = []
+    for i, item in enumerate(store.items(draw_id).iter_rows(named=True)):
+        area = store.policy(item["policy_version"]).area(item["area"])
+        label = (
+            area.label_names[(i % 5 == 0) and item["label"] == area.label_names[0]]
+            if i % 5 == 0
+            else item["label"]
+        )
+        rulings.append(
+            Ruling(
+                case_id=item["case_id"], area=item["area"], policy_version=item["policy_version"], label=label,
+                sme_id="sme", ruled_at=AT + timedelta(minutes=i), decision_moderator_id=item["moderator_id"],
+                draw_id=draw_id, error_class=area.error_class(item["label"], label),
+            )
+        )  # fmt: skip
+    store.add_rulings(rulings, by="test")

@@ -1,0 +1,256 @@
+"""Every view with data and empty, by Streamlit's own test driver, on a real store."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from app_workspace import MODEL, app_workspace
+from streamlit.testing.v1 import AppTest
+
+from evenhand.lake import scan_decisions
+
+MAIN = str(Path(__file__).resolve().parents[1] / "app" / "main.py")
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    return app_workspace(tmp_path_factory.mktemp("app"))
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    return app_workspace(tmp_path_factory.mktemp("empty"), draws=False)
+
+
+def _view(name: str) -> None:
+    """A page alone, as the navigation would run it."""
+    import importlib
+
+    import streamlit as st
+
+    from app import session
+    from evenhand.errors import UserError
+
+    session.sign_in()
+    try:
+        importlib.import_module(f"app.views.{name}").page()
+    except UserError as problem:
+        st.error(str(problem))
+
+
+@pytest.fixture
+def open_app(monkeypatch):
+    def run(world, user: str, view: str | None = None) -> AppTest:
+        monkeypatch.setenv("EVENHAND_WORKSPACE", str(world[0].root))
+        monkeypatch.setenv("EVENHAND_USER", user)
+        if view:
+            at = AppTest.from_function(_view, args=(view,), default_timeout=60).run()
+        else:
+            at = AppTest.from_file(MAIN, default_timeout=60).run()
+        assert not at.exception, at.exception
+        return at
+
+    return run
+
+
+def html(at: AppTest) -> str:
+    """What the pages put there as HTML, without the style sheet."""
+    return " ".join(e.proto.body for e in at.get("html") if "<style>" not in e.proto.body)
+
+
+def press(at: AppTest, key: str) -> AppTest:
+    at = at.button(key=key).click().run()
+    assert not at.exception, at.exception
+    return at
+
+
+def open_draw(store) -> str:
+    return next(draw.draw_id for draw in store.draws() if draw.budget == 40)
+
+
+def test_a_case_is_blurred_until_asked_for_and_shows_why_it_is_here(full, open_app):
+    at = open_app(full, "sme")
+    assert "eh-blur" in html(at) and "<mark>" not in html(at)
+    assert "The moderator decided" in html(at) and "Nearest precedents" in html(at)
+    views = full[1].audit_log().filter(pl.col("action") == "view_case").height
+    at = press(at, "reveal")
+    assert "eh-blur" not in html(at) and "<mark>" in html(at)
+    assert full[1].audit_log().filter(pl.col("action") == "view_case").height == views + 1
+
+
+def test_neither_score_nor_probability_reaches_the_browser_before_the_ruling(full, open_app):
+    at = open_app(full, "sme")
+    item = full[1].next_item(open_draw(full[1]), sme_id="sme")
+    everything = html(at) + str([e.value for e in at.caption]) + str([b.label for b in at.button])
+    assert item.case_id not in everything
+    for secret in (f"{item.p_overturn:.2f}", f"{item.p_overturn:.0%}", f"{item.pi:.3f}"):
+        assert secret not in everything
+
+
+def test_agree_overturn_undo_and_skip_reach_the_store_at_once(full, open_app):
+    _, store = full
+    draw = open_draw(store)
+    at = press(open_app(full, "sme"), "agree")
+    first = store.rulings(draw_id=draw).row(-1, named=True)
+    assert first["error_class"] is None and first["sme_id"] == "sme" and first["seconds"] >= 0
+    item = store.next_item(draw, sme_id="sme")
+    other = next(
+        x.name for x in store.policy(item.policy_version).area(item.area).labels if x.name != item.label
+    )
+    at = press(press(at, "overturn"), f"label-{other}")
+    at.text_input(key="note").input("wrong clause").run()
+    at.selectbox(key="cause").select("policy_misread").run()
+    press(at, "save")
+    second = store.rulings(draw_id=draw).row(-1, named=True)
+    assert (second["case_id"], second["label"], second["rationale"]) == (item.case_id, other, "wrong clause")
+    expected = store.policy(item.policy_version).area(item.area).error_class(item.label, other)
+    assert second["error_class"] == expected and second["cause"] == "policy_misread"
+    at = press(open_app(full, "sme"), "undo")
+    assert store.rulings(draw_id=draw).height == 1
+    assert store.next_item(draw, sme_id="sme").decision_id == item.decision_id
+    press(press(at, "skip"), "skip-1")
+    assert store.progress(draw).skipped == 1
+    assert store.next_item(draw, sme_id="sme").decision_id != item.decision_id
+
+
+def test_save_waits_for_a_label(full, open_app):
+    at = press(open_app(full, "sme"), "overturn")
+    assert at.button(key="save").disabled
+
+
+def test_an_sme_gets_cases_of_their_own_market_only(full, open_app):
+    at = open_app(full, "sme-sa")
+    assert "market SA" in html(at)
+    open_items = full[1].progress(open_draw(full[1]), markets=("SA",)).total
+    assert f"of {open_items} ruled" in at.get("progress")[0].proto.text
+
+
+def test_blind_review_hides_the_decision_and_the_models_view(tmp_path, open_app):
+    world = app_workspace(tmp_path)
+    config = world[0].root / "evenhand.toml"
+    config.write_text("[review]\nblind = true\n")
+    at = open_app(world, "sme")
+    assert "The moderator decided" not in html(at) and "reads like" not in html(at)
+    draw = open_draw(world[1])
+    item = world[1].next_item(draw, sme_id="sme")
+    press(press(at, f"label-{item.label}"), "save")
+    assert world[1].rulings(draw_id=draw)["error_class"].to_list() == [None]
+
+
+@pytest.mark.parametrize(
+    ("user", "barred"),
+    [
+        ("sme", {"error_rates", "models"}),
+        ("ml", {"review"}),
+        ("management", {"review", "flags", "models"}),
+        ("admin", set()),
+    ],
+)
+def test_a_page_outside_the_role_is_not_there_and_refuses_itself(full, monkeypatch, user, barred):
+    from app import session
+
+    assert set(session.PAGES[user]) == {"review", "flags", "error_rates", "models"} - barred
+    monkeypatch.setenv("EVENHAND_WORKSPACE", str(full[0].root))
+    monkeypatch.setenv("EVENHAND_USER", user)
+    for name in barred:
+        at = AppTest.from_function(_view, args=(name,), default_timeout=60).run()
+        assert "does not include" in at.error[0].value
+
+
+def test_the_data_layer_refuses_what_the_role_does_not_include(full, open_app):
+    def reach():
+        import streamlit as st
+
+        from app import published, session
+        from evenhand.errors import UserError
+
+        session.sign_in()
+        try:
+            published.rows("evenhand-1", session.store().user("management"), where={}, reason="", newest=False,
+                           start=0, count=5)  # fmt: skip
+        except UserError as problem:
+            st.error(str(problem))
+
+    open_app(full, "management")
+    at = AppTest.from_function(reach, default_timeout=60).run()
+    assert "does not include" in at.error[0].value
+
+
+def test_management_sees_numbers_and_no_text(full, open_app):
+    at = open_app(full, "management")
+    shown = html(at) + str([frame.value for frame in at.dataframe])
+    assert "Decisions an expert would overturn" in shown and "95% interval" in shown
+    texts = scan_decisions(full[0]).select("text").collect()["text"].to_list()
+    assert not [text for text in texts if len(text) > 12 and text in shown]
+
+
+def test_over_and_under_enforcement_stand_apart_and_every_split_works(full, open_app):
+    at = open_app(full, "management")
+    assert "Over-enforcement" in html(at) and "Under-enforcement" in html(at)
+    for split in ("area", "language", "policy_version"):
+        at = at.segmented_control(key="split").select(split).run()
+        assert not at.exception
+        assert len(at.dataframe[0].value) > 2
+    said = " ".join(element.value for element in at.markdown)
+    assert "stored before anyone looked at it" in said
+
+
+def test_flags_filter_page_and_open(full, open_app):
+    at = open_app(full, "ml")
+    assert any("2,000 flags by evenhand-1" in c.value for c in at.caption)
+    at = at.selectbox(key="flags_market").select("TH").run()
+    frame = at.dataframe[0].value
+    assert set(frame["market"]) == {"TH"} and len(frame) <= 50 and "p_overturn" in frame
+    at.session_state["flags_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    at = at.run()
+    assert "The moderator decided" in html(at) and "eh-blur" in html(at)
+    at = press(at, "flag_reveal")
+    assert "eh-blur" not in html(at)
+
+
+def test_an_sme_sees_their_market_and_no_score_among_the_flags(full, open_app):
+    frame = open_app(full, "sme-sa", "flags").dataframe[0].value
+    assert set(frame["market"]) == {"SA"} and "p_overturn" not in frame
+
+
+def test_models_say_what_to_do_before_the_first_one(empty, open_app):
+    at = open_app(empty, "ml", "models")
+    assert "evenhand train" in at.info[0].value
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        ("sme", "evenhand draw --budget"),
+        ("ml", "evenhand score"),
+        ("management", "evenhand draw --budget"),
+    ],
+)
+def test_an_empty_workspace_says_what_to_do(empty, open_app, user, words):
+    at = open_app(empty, user)
+    assert words in " ".join(info.value for info in at.info)
+
+
+def test_no_user_and_no_workspace_are_told_apart(empty, tmp_path, monkeypatch):
+    monkeypatch.setenv("EVENHAND_WORKSPACE", str(empty[0].root))
+    monkeypatch.setenv("EVENHAND_USER", "nobody")
+    at = AppTest.from_file(MAIN, default_timeout=60).run()
+    assert "evenhand user add nobody" in at.error[0].value
+    monkeypatch.setenv("EVENHAND_WORKSPACE", str(tmp_path))
+    at = AppTest.from_file(MAIN, default_timeout=60).run()
+    assert "evenhand init" in at.error[0].value
+
+
+def test_a_hundred_thousand_flags_are_read_a_page_at_a_time(full, open_app):
+    ws, _ = full
+    small = pl.read_parquet(ws.flags_dir / f"{MODEL}.parquet")
+    big = pl.concat([small] * 50).with_columns(rank=pl.int_range(1, 100_001))
+    target = ws.flags_dir / "evenhand-9.parquet"
+    big.write_parquet(target, row_group_size=2_000)
+    try:
+        at = open_app(full, "ml", "flags")
+        assert any("100,000 flags by evenhand-9" in c.value for c in at.caption)
+        at = at.number_input(key="flags_page").set_value(2).run()
+        assert at.dataframe[0].value["rank"].to_list() == list(range(51, 101))
+    finally:
+        target.unlink()

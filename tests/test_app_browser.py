@@ -1,0 +1,179 @@
+"""The review flow in real Chromium, by the keyboard, on the real server."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from app_workspace import app_workspace
+from playwright.sync_api import Page, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; .ci/system-packages installs it as root"),
+]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-sync",
+]
+
+
+class Server:
+    """`evenhand app` on a free port."""
+
+    def __init__(self, root: Path, user: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        call = [
+            sys.executable,
+            "-m",
+            "evenhand",
+            "-w",
+            str(root),
+            "app",
+            "--port",
+            str(self.port),
+            "--user",
+            user,
+        ]
+        self.process = subprocess.Popen(
+            call, cwd=ROOT, env={**os.environ}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(self.url + "_stcore/health", timeout=2).close()
+                return
+            except OSError:
+                assert time.monotonic() < deadline, "the app did not come up within a minute"
+                time.sleep(0.2)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def kill(self) -> None:
+        """kill -9, server and all."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def world(tmp_path):
+    ws, store = app_workspace(tmp_path)
+    yield ws, store, next(draw.draw_id for draw in store.draws() if draw.budget == 40)
+    store.close()
+
+
+def opened(browser, server: Server, seen: list[str] | None = None) -> Page:
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    if seen is not None:
+        page.on("request", lambda request: seen.append(request.url))
+    page.goto(server.url)
+    expect(page.get_by_role("button", name="Agree")).to_be_visible(timeout=30_000)
+    return page
+
+
+def until(check, what: str) -> None:
+    deadline = time.monotonic() + 15
+    while not check():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def test_a_batch_is_worked_through_from_the_keyboard(world, browser):
+    ws, store, draw = world
+    seen: list[str] = []
+    server = Server(ws.root, "sme")
+    try:
+        page = opened(browser, server, seen)
+        text = page.locator(".eh-text").first
+        assert "blur" in text.evaluate("e => getComputedStyle(e).filter")
+        page.keyboard.press("v")
+        expect(page.get_by_role("button", name="Blur again")).to_be_visible()
+        assert page.locator(".eh-text").first.evaluate("e => getComputedStyle(e).filter") == "none"
+
+        page.keyboard.press("a")
+        until(lambda: store.progress(draw).ruled == 1, "A did not agree")
+        expect(page.get_by_text("1 of 40 ruled")).to_be_visible()
+
+        item = store.next_item(draw, sme_id="sme")
+        page.keyboard.press("o")
+        expect(page.get_by_text("Which label is right?")).to_be_visible()
+        page.keyboard.press("1")
+        expect(page.get_by_role("button", name="Save")).to_be_enabled()
+        page.get_by_label("Note (optional)").fill("as a saloon")  # its letters are no commands
+        page.get_by_label("Note (optional)").press("Tab")
+        assert store.progress(draw).ruled == 1
+        page.get_by_text("Which label is right?").click()
+        page.keyboard.press("s")
+        until(lambda: store.progress(draw).ruled == 2, "S did not save")
+        last = store.rulings(draw_id=draw).row(-1, named=True)
+        assert (
+            last["case_id"] == item.case_id
+            and last["label"] != item.label
+            and last["rationale"] == "as a saloon"
+        )
+
+        expect(page.get_by_text("2 of 40 ruled")).to_be_visible()
+        page.keyboard.press("u")
+        until(lambda: store.progress(draw).ruled == 1, "U did not take the ruling back")
+        assert store.next_item(draw, sme_id="sme").case_id == item.case_id
+        expect(page.get_by_text("1 of 40 ruled")).to_be_visible()
+        page.keyboard.press("k")
+        expect(page.get_by_text("Skipped cases are counted as missing")).to_be_visible()
+        page.keyboard.press("2")
+        until(lambda: store.progress(draw).skipped == 1, "K and 2 did not skip")
+        page.close()
+    finally:
+        server.kill()
+    outside = [url for url in seen if not url.startswith((server.url, "data:", "blob:"))]
+    assert seen and not outside
+
+
+def test_a_ruling_survives_a_kill_of_the_server(world, browser):
+    ws, store, draw = world
+    server = Server(ws.root, "sme")
+    try:
+        page = opened(browser, server)
+        page.keyboard.press("a")
+        until(lambda: store.progress(draw).ruled == 1, "A did not agree")
+    finally:
+        server.kill()
+    page.close()
+    assert store.rulings(draw_id=draw).height == 1
+
+
+def test_arabic_runs_from_right_to_left(world, browser):
+    ws, *_ = world
+    server = Server(ws.root, "sme-sa")
+    try:
+        page = opened(browser, server)
+        text = page.locator(".eh-text").first
+        assert text.get_attribute("lang") == "ar"
+        assert text.evaluate("e => e.matches(':dir(rtl)')")
+        page.close()
+    finally:
+        server.kill()
