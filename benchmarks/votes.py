@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import yaml
+from public_sets import SETS
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAYS = 84
-CLEAN_FIRST = ("0", "non-hateful", "neither")  # the labels that mean "not violating", in the public sets
+CLEAN_FIRST = {data.clean_label for data in SETS.values()}  # the labels that mean "not violating"
 MULTI_CLASS = "content"  # name of the area where a set has one multi-class question
 
 

@@ -19,8 +19,8 @@ HEADINGS = [
 
 
 def load_sets():
-    """benchmarks/datasets.py, by its path: its name is that of a dependency."""
-    spec = importlib.util.spec_from_file_location("benchmark_sets", ROOT / "benchmarks" / "datasets.py")
+    """benchmarks/public_sets.py, by its path: scripts are no package."""
+    spec = importlib.util.spec_from_file_location("benchmark_sets", ROOT / "benchmarks" / "public_sets.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)

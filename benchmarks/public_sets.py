@@ -1,7 +1,6 @@
 """The public data sets that the benchmarks know, as prepared files; `data_cards/` has one card for each.
 
-A file is `NAME.csv.gz` with the columns COLUMNS. Texts are never part of this repository. This module is data only: import it by its
-path (tests) or from a script in this folder; the name is that of a dependency, so nothing installed may import it.
+A file is `NAME.csv.gz` with the columns COLUMNS. Texts are never part of this repository. This module is data only.
 """
 
 from __future__ import annotations
