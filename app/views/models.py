@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -11,7 +11,9 @@ import streamlit as st
 from app import case_card, session
 from app.text import spoken
 from evenhand.store import User
-from models.registry import Registry, Version
+
+if TYPE_CHECKING:
+    from models.registry import Registry, Version
 
 SHOWN = {
     "ap": "Average precision",
@@ -23,6 +25,10 @@ SHOWN = {
 
 def page() -> None:
     """Show the versions, one of them in detail, and the ledger."""
+    from models.registry import (
+        Registry,
+    )  # brings MLflow and torch: seconds that the other pages should not wait
+
     user = session.me("models")
     st.title("Models")
     registry = Registry(session.workspace())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -32,9 +31,7 @@ def command(ctx: click.Context, port: int | None, host: str | None, user: str | 
         environment["EVENHAND_USER"] = user
     click.echo(f"Evenhand on http://{address}:{number}  (stop with Ctrl+C)")
     options = [f"--server.address={address}", f"--server.port={number}"]
+    os.chdir(main.parents[1])  # its settings lie there
+    sys.stdout.flush()
     call = [sys.executable, "-m", "streamlit", "run", str(main), *options]
-    try:
-        code = subprocess.run(call, env=environment, cwd=main.parents[1], check=False).returncode
-    except KeyboardInterrupt:
-        code = 0
-    ctx.exit(3 if code else 0)
+    os.execve(sys.executable, call, environment)  # the app takes this process over, signals and all
