@@ -22,6 +22,7 @@ COMMANDS = {
     "models": ("models", "List, show, promote and roll back model versions."),
     "score": ("score", "Score every decision with p_overturn."),
     "flags": ("flags", "Ranked decisions with reasons."),
+    "conflicts": ("conflicts", "Near-identical content that was decided differently."),
     "draw": ("draw", "Draw a review batch with known inclusion probabilities."),
     "estimate": ("estimate", "Error rates with intervals."),
     "app": ("app", "Open the app on 127.0.0.1."),

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.splits import PARTS, groups, normal_form, split
+from evenhand.normal_form import normal_form
+from training.splits import PARTS, groups, split
 
 
 @pytest.mark.parametrize(

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evenhand.normal_form import normal_form
+
 PARTS = ("train", "validation", "calibration", "test")
 #: Shares of the groups that are not in the test part.
 SHARES = {"train": 0.66, "validation": 0.09, "calibration": 0.25}
 TEST_SHARE = 0.12
-_REPEATS = re.compile(r"(\w)\1{2,}")
-_NOISE = re.compile(r"[\W\d_]+")
-
-
-def normal_form(text: str) -> str:
-    """`text` without case, accents of form, digits, punctuation, emoji and elongations: near-copies read the same.
-
-    >>> normal_form("Sooo COOL!!! 😀 123") == normal_form("soo cool")
-    True
-    """
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    plain = _REPEATS.sub(r"\1\1", _NOISE.sub(" ", plain))
-    return " ".join(plain.split())
 
 
 def groups(texts: Sequence[str], named: Sequence[str | None]) -> NDArray[np.int64]:

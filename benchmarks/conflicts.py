@@ -1,0 +1,168 @@
+"""Are planted near-duplicates found, and how fast? Typos, emoji, spacing, word swaps, elongations, look-alikes in four scripts.
+
+    python benchmarks/conflicts.py [--rows 100000] [--json OUT]
+
+Texts are random sentences of invented word lists, so no two of them are alike unless planted. A pair counts as found if both
+texts end in one group; a pair of different texts in one group counts against precision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from evenhand.conflicts import SIMILAR, group_texts
+from evenhand.synthetic.generate import phrases
+
+HAN = "今天我们在市场看见一只小猫它喜欢吃鱼也爱睡觉朋友说明年春天要去山上画画唱歌骑车看花老师送给学生新书和蓝色雨伞"
+COPIES = 3  # altered copies of a planted text
+
+
+def words_of(script: str, rng: np.random.Generator) -> list[str]:
+    """Invented words: of the product's own sentences, and random pairs of characters for Han."""
+    if script == "han":
+        return ["".join(rng.choice(list(HAN), 2)) for _ in range(400)]
+    language = {"latin": "es", "arabic": "ar", "thai": "th"}[script]
+    kinds = phrases()[language]["kinds"]
+    text = " ".join(sentence for sentences in kinds.values() for sentence in sentences)
+    text = text.replace("{t}", " ").replace("{n}", " ")
+    if script == "thai":  # no spaces between words: pieces of five characters stand for words
+        joined = text.replace(" ", "")
+        return [joined[i : i + 5] for i in range(0, len(joined) - 5, 5)]
+    return sorted(set(text.replace(",", " ").split()))
+
+
+def sentence(words: list[str], script: str, rng: np.random.Generator) -> list[str]:
+    """6 to 14 words."""
+    return [str(word) for word in rng.choice(words, int(rng.integers(6, 15)))]
+
+
+def spoken(words: list[str], script: str) -> str:
+    """Words as text."""
+    return ("" if script in ("thai", "han") else " ").join(words)
+
+
+def typo(words: list[str], script: str, rng: np.random.Generator) -> str:
+    """One character dropped or doubled away."""
+    text = spoken(words, script)
+    at = int(rng.integers(1, len(text)))
+    return text[:at] + text[at + 1 :]
+
+
+def emoji(words: list[str], script: str, rng: np.random.Generator) -> str:
+    """Emoji at the end and in between."""
+    at = int(rng.integers(1, len(words)))
+    return spoken(words[:at], script) + " 😂🔥 " + spoken(words[at:], script) + "🙏🙏"
+
+
+def spacing(words: list[str], script: str, rng: np.random.Generator) -> str:
+    """A space inside a word, and a full stop."""
+    text = spoken(words, script)
+    at = int(rng.integers(1, len(text)))
+    return text[:at] + " . " + text[at:]
+
+
+def swap(words: list[str], script: str, rng: np.random.Generator) -> str:
+    """Two neighbours change places."""
+    at = int(rng.integers(0, len(words) - 1))
+    return spoken([*words[:at], words[at + 1], words[at], *words[at + 2 :]], script)
+
+
+def elongated(words: list[str], script: str, rng: np.random.Generator) -> str:
+    """A character drawn out, and shouting."""
+    text = spoken(words, script)
+    at = int(rng.integers(0, len(text)))
+    return (text[: at + 1] + text[at] * 4 + text[at + 1 :]).upper()
+
+
+def look_alike(words: list[str], script: str, rng: np.random.Generator) -> str:
+    """Letters of another script, digits for letters (Latin only; elsewhere full width signs)."""
+    text = spoken(words, script)
+    return text.replace("a", "а").replace("e", "3").replace("o", "о") + "！！"
+
+
+CHANGES: dict[str, Callable[[list[str], str, np.random.Generator], str]] = {
+    "typo": typo, "emoji": emoji, "spacing": spacing, "word_swap": swap, "elongated": elongated,
+    "look_alike": look_alike,
+}  # fmt: skip
+
+
+def make(rows: int, seed: int) -> tuple[list[str], list[int], list[str]]:
+    """Texts, the planted group of each, and how it was changed; a tenth of the texts are planted originals or copies."""
+    rng = np.random.default_rng(seed)
+    scripts = ("latin", "arabic", "thai", "han")
+    vocabulary = {script: words_of(script, rng) for script in scripts}
+    texts: list[str] = []
+    group: list[int] = []
+    change: list[str] = []
+    while len(texts) < rows:
+        script = scripts[len(texts) % 4]
+        words = sentence(vocabulary[script], script, rng)
+        number = len(texts)
+        texts.append(spoken(words, script))
+        group.append(number)
+        change.append(f"{script}/original")
+        if rng.random() < 0.03:
+            for name in rng.choice(list(CHANGES), COPIES, replace=False):
+                texts.append(CHANGES[str(name)](words, script, rng))
+                group.append(number)
+                change.append(f"{script}/{name}")
+    return texts[:rows], group[:rows], change[:rows]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--similar", type=float, default=SIMILAR)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    texts, planted, change = make(args.rows, args.seed)
+    began = time.monotonic()
+    found = group_texts(texts, similar=args.similar)
+    seconds = time.monotonic() - began
+    wanted, hits = Counter[str](), Counter[str]()
+    for i, number in enumerate(planted):
+        if i != number:
+            wanted[change[i]] += 1
+            hits[change[i]] += int(found[i] == found[number])
+    together: dict[int, list[int]] = {}
+    for i, code in enumerate(found.tolist()):
+        together.setdefault(code, []).append(i)
+    pairs = right = 0
+    for members in together.values():
+        n = len(members)
+        pairs += n * (n - 1) // 2
+        right += sum(k * (k - 1) // 2 for k in Counter(planted[i] for i in members).values())
+    result = {
+        "rows": args.rows,
+        "recall": round(sum(hits.values()) / max(sum(wanted.values()), 1), 4),
+        "precision": round(right / max(pairs, 1), 4),
+        "seconds": round(seconds, 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "recall_by_change": {name: round(hits[name] / n, 3) for name, n in sorted(wanted.items())},
+        "similar": args.similar,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+    }
+    text = json.dumps(result, indent=1)
+    if args.json:
+        args.json.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

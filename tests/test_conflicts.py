@@ -1,0 +1,103 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evenhand.conflicts import COLUMNS, conflicts, group_texts
+from evenhand.normal_form import normal_form, squashed
+
+
+def decisions(*rows: tuple[str, str, str]) -> pl.DataFrame:
+    """(text, label, moderator) as decisions in one area."""
+    return pl.DataFrame(
+        [
+            {
+                "decision_id": f"d{i}", "case_id": f"c{i}", "text": text, "area": "spam", "policy_version": "p/1",
+                "label": label, "moderator_id": moderator, "market": "US", "language": "en",
+                "decided_at": datetime(2026, 1, 1 + i, tzinfo=UTC),
+            }
+            for i, (text, label, moderator) in enumerate(rows)
+        ]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("follow me and I follow you", "FOLLOW me!!! and i f0llow you 😂😂"),
+        ("follow me and I follow you", "f o l l o w me and I follow you"),
+        ("follow me and I follow you", "fоllоw me and I fоllоw yоu"),  # Cyrillic o
+        ("ตามฉัน ฉันตามกลับทุกคน", "ตามฉัน ฉันตามกลับทุกคนนนน!!"),
+        ("تابعني أتابعك، الجميع", "تابعني   أتابعك الجميع ❤️"),
+        ("我们明天去山上看花", "我们明天，去山上看花！！"),
+    ],
+)
+def test_disguises_fall_away(a, b):
+    assert squashed(a) == squashed(b)
+
+
+@given(st.text(max_size=40))
+def test_the_normal_form_is_final(text):
+    once = normal_form(text)
+    assert normal_form(once) == once
+
+
+def test_marks_of_scripts_with_marks_stay():
+    assert "ี้" in normal_form("นี้") and normal_form("किताब") == "किताब"
+
+
+def test_near_copies_share_a_group_and_others_do_not():
+    texts = [
+        "everyone go to her page and laugh at the dance", "everyone go to her pgae and laugh at the dance",
+        "go everyone to her page and laugh at the dance", "here is the cake recipe I learned in nine days",
+    ]  # fmt: skip
+    group = group_texts(texts)
+    assert group[0] == group[1] == group[2] != group[3]
+
+
+def test_short_texts_need_to_be_equal():
+    assert len(set(group_texts(["ok no", "ok so", "OK!! no"]).tolist())) == 2
+
+
+def test_empty_and_emoji_only_texts_are_no_reason_to_fall():
+    group = group_texts(["", "😂", "😂", "!!!"])
+    assert group[1] == group[2] and len(set(group.tolist())) == 3
+    assert len(group_texts([])) == 0
+
+
+def test_order_changes_no_group():
+    texts = [f"{word} follow me and I follow you back number {word}" for word in "abcdefgh"] + [
+        "other words"
+    ] * 2
+    order = np.random.default_rng(0).permutation(len(texts))
+    a, b = group_texts(texts), group_texts([texts[i] for i in order])
+    same = [[a[i] == a[j] for j in order] for i in order]
+    assert same == [[b[i] == b[j] for j in range(len(b))] for i in range(len(b))]
+
+
+def test_who_deviates_from_the_majority_is_named():
+    found = conflicts(
+        decisions(
+            ("follow me and I follow you", "spam", "m1"), ("follow me and i follow you!!", "spam", "m2"),
+            ("FOLLOW me and I follow you 😂", "no_violation", "m3"), ("a cake recipe for all of us", "spam", "m3"),
+        )
+    )  # fmt: skip
+    assert found.columns == list(COLUMNS) and found.height == 3
+    assert found.filter(pl.col("deviates"))["moderator_id"].to_list() == ["m3"]
+    assert set(found["majority_label"]) == {"spam"} and set(found["group_size"]) == {3}
+    assert found["share_of_majority"][0] == pytest.approx(2 / 3)
+
+
+def test_on_a_tie_nobody_deviates():
+    found = conflicts(decisions(("the same text twice", "spam", "m1"), ("the same text twice", "scam", "m2")))
+    assert found.height == 2 and not found["deviates"].any() and found["majority_label"].null_count() == 2
+
+
+def test_another_area_or_policy_version_is_no_conflict():
+    rows = decisions(("the same text twice", "spam", "m1"), ("the same text twice", "scam", "m2"))
+    apart = rows.with_columns(pl.Series("policy_version", ["p/1", "p/2"]))
+    assert conflicts(apart).is_empty()
+    assert conflicts(rows.head(0)).columns == list(COLUMNS)
