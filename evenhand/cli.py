@@ -23,6 +23,7 @@ COMMANDS = {
     "score": ("score", "Score every decision with p_overturn."),
     "flags": ("flags", "Ranked decisions with reasons."),
     "conflicts": ("conflicts", "Near-identical content that was decided differently."),
+    "plan": ("plan", "What a draw will find, how wide its intervals will be, what it costs."),
     "draw": ("draw", "Draw a review batch with known inclusion probabilities."),
     "estimate": ("estimate", "Error rates with intervals."),
     "app": ("app", "Open the app on 127.0.0.1."),

@@ -56,7 +56,7 @@ def make_draw(
     """
     settings = ws.config.draw
     filters = dict(filters or {})
-    frame, excluded = _frame(ws, store, model, since, until, filters)
+    frame, excluded = scored_frame(ws, store, model, since=since, until=until, filters=filters)
     if budget < 1:
         raise SampleError(f"a draw of {budget}; ask for at least 1 case")
     p = frame["p_overturn"].to_numpy()
@@ -64,7 +64,7 @@ def make_draw(
         raise SampleError(
             f"a draw of {budget:,} from a frame of {len(p):,} decisions; ask for fewer, or widen the period or filter"
         )
-    cell = frame.select(pl.struct(settings.cells).rank("dense")).to_series().to_numpy().astype(np.int64)
+    cell = cell_codes(frame, settings.cells)
     floor, cell_floor = settings.floor, settings.cell_floor
     phi = choose_phi(p, budget, kappa=kappa, floor=floor, cell_floor=cell_floor, cell=cell)
     pi = inclusion_probabilities(p, budget, phi=phi, floor=floor, cell_floor=cell_floor, cell=cell)
@@ -101,20 +101,31 @@ def make_draw(
     return draw
 
 
+def cell_codes(frame: pl.DataFrame, cells: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """A code for each row's crossing of the `cells` columns, shape (rows,)."""
+    return frame.select(pl.struct(cells).rank("dense")).to_series().to_numpy().astype(np.int64)
+
+
 def _draw_id(at: datetime, seed: int, budget: int, model: str, filters: Mapping[str, str]) -> str:
     key = f"{at.isoformat()}|{seed}|{budget}|{model}|{sorted(filters.items())}"
     return f"draw-{at:%Y%m%d-%H%M}-{hashlib.blake2b(key.encode(), digest_size=3).hexdigest()}"
 
 
-def _frame(
+def scored_frame(
     ws: Workspace,
     store: Store,
     model: str,
-    since: date | None,
-    until: date | None,
-    filters: Mapping[str, str],
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    filters: Mapping[str, str] | None = None,
 ) -> tuple[pl.DataFrame, int]:
-    """Scored decisions without an earlier ruling, by decision id; and how many were left out for theirs."""
+    """Scored decisions without an earlier ruling, by decision id; and how many were left out for theirs.
+
+    Columns decision_id, DOMAINS, p_overturn, predicted_label, reasons, may_over, may_under, may_wrong. Raises SampleError
+    where nothing is scored, or everything ruled.
+    """
+    filters = filters or {}
     if unknown := sorted(set(filters) - set(DOMAINS)):
         raise SampleError(f"cannot filter by {unknown[0]!r}; use one of {', '.join(DOMAINS)}")
     decisions = scan_decisions(ws, since=since, until=until).select("decision_id", "case_id", *DOMAINS)
