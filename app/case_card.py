@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+import polars as pl
 import streamlit as st
 
 from app import session
@@ -75,3 +76,13 @@ def precedents(case: Mapping[str, Any], card: Mapping[str, Any], *, blurred: boo
         meta = f"<b>Ruled {escape(title)}</b>, {verdict} · {escape(where)} · {escape(near['policy_version'])}"
         text = case_text(near["text"], near["language"], blurred=blurred, small=True)
         st.html(f'<div class="eh-precedent"><div class="eh-meta">{meta}</div>{text}</div>')
+
+
+def conflict(case: Mapping[str, Any], group: pl.DataFrame | None) -> None:
+    """A line where near-identical content was decided differently."""
+    if group is None:
+        return
+    labels = session.policy(case["policy_version"]).area(case["area"])
+    counts = group["label"].value_counts(sort=True).iter_rows()
+    said = ", ".join(f"{n} x {labels.label(name).title}" for name, n in counts)
+    st.html(f'<p class="eh-say"><b>Near-identical content was decided differently:</b> {escape(said)}.</p>')

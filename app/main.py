@@ -9,12 +9,13 @@ quiet()
 import streamlit as st  # noqa: E402  telemetry is switched off first
 
 from app import session, style  # noqa: E402
-from app.views import error_rates, flags, models, review  # noqa: E402
+from app.views import conflicts, error_rates, flags, models, review  # noqa: E402
 from evenhand.errors import EvenhandError  # noqa: E402
 
 PAGES = {
     "review": st.Page(review.page, title="Review", url_path="review"),
     "flags": st.Page(flags.page, title="Flags", url_path="flags"),
+    "conflicts": st.Page(conflicts.page, title="Conflicts", url_path="conflicts"),
     "error_rates": st.Page(error_rates.page, title="Error rates", url_path="error-rates"),
     "models": st.Page(models.page, title="Models", url_path="models"),
 }

@@ -55,3 +55,27 @@ def rows(
     total = found.select(pl.len()).collect().item()
     ordered = found.sort("decided_at", descending=True) if newest else found
     return ordered.slice(start, count).collect(), int(total)
+
+
+def conflicts(user: User, page: str) -> pl.LazyFrame | None:
+    """Conflicts as found last, in the markets and languages of this person; None before the first `evenhand conflicts`."""
+    session.me(page)
+    file = session.workspace().conflicts_file
+    if not file.exists():
+        return None
+    rows = pl.scan_parquet(file)
+    if user.markets:
+        rows = rows.filter(pl.col("market").is_in(user.markets))
+    if user.languages:
+        rows = rows.filter(pl.col("language").is_in(user.languages))
+    return rows
+
+
+def conflicts_of(user: User, page: str, decision_id: str) -> pl.DataFrame | None:
+    """The group of near-identical content that this decision stands in, if it was decided differently; else None."""
+    rows = conflicts(user, page)
+    if rows is None:
+        return None
+    own = rows.filter(pl.col("decision_id") == decision_id).select("conflict_id", "area", "policy_version")
+    found = rows.join(own, on=["conflict_id", "area", "policy_version"], how="semi").collect()
+    return found if found.height else None

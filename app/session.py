@@ -14,10 +14,10 @@ from evenhand.workspace import Workspace, find_workspace, open_workspace
 
 #: Pages by role, in order; the first is where a person starts. Management sees numbers, not texts.
 PAGES: dict[Role, tuple[str, ...]] = {
-    "sme": ("review", "flags"),
-    "ml": ("flags", "error_rates", "models"),
+    "sme": ("review", "flags", "conflicts"),
+    "ml": ("flags", "conflicts", "error_rates", "models"),
     "management": ("error_rates",),
-    "admin": ("review", "flags", "error_rates", "models"),
+    "admin": ("review", "flags", "conflicts", "error_rates", "models"),
 }
 
 

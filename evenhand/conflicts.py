@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from evenhand.files import atomic_path
 from evenhand.lake import scan_decisions
 from evenhand.normal_form import squashed
 from evenhand.progress import Progress
@@ -151,8 +152,13 @@ def _judged(rows: pl.DataFrame) -> pl.DataFrame:
     return joined.sort(order, descending=[True, False, True, False])
 
 
-def find_conflicts(ws: Workspace) -> pl.DataFrame:
-    """Conflicts among all decisions of the lake; see `conflicts`."""
+def publish_conflicts(ws: Workspace) -> pl.DataFrame:
+    """Conflicts among all decisions of the lake, kept for the app in the workspace's conflicts_file; see `conflicts`."""
     columns = ("decision_id", "case_id", "text", "area", "policy_version", "label", "moderator_id", "market",
                "language", "decided_at")  # fmt: skip
-    return conflicts(scan_decisions(ws).select(columns).sort("decision_id").collect())
+    decisions = scan_decisions(ws).select(columns).sort("decision_id").collect()
+    found = conflicts(decisions)
+    with atomic_path(ws.conflicts_file) as part:
+        texts = decisions.select("decision_id", "text")
+        found.join(texts, on="decision_id", how="left", maintain_order="left").write_parquet(part)
+    return found

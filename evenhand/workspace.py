@@ -55,6 +55,11 @@ class Workspace:
         return self.root / "flags"
 
     @property
+    def conflicts_file(self) -> Path:
+        """Near-identical content decided differently, as `evenhand conflicts` found it last."""
+        return self.root / "conflicts.parquet"
+
+    @property
     def draws_dir(self) -> Path:
         """Frames of the draws, one Parquet file a draw, immutable."""
         return self.root / "draws"

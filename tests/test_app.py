@@ -7,6 +7,7 @@ import pytest
 from app_workspace import MODEL, app_workspace
 from streamlit.testing.v1 import AppTest
 
+from evenhand.conflicts import publish_conflicts
 from evenhand.lake import scan_decisions
 
 MAIN = str(Path(__file__).resolve().parents[1] / "app" / "main.py")
@@ -142,14 +143,14 @@ def test_blind_review_hides_the_decision_and_the_models_view(tmp_path, open_app)
     [
         ("sme", {"error_rates", "models"}),
         ("ml", {"review"}),
-        ("management", {"review", "flags", "models"}),
+        ("management", {"review", "flags", "conflicts", "models"}),
         ("admin", set()),
     ],
 )
 def test_a_page_outside_the_role_is_not_there_and_refuses_itself(full, monkeypatch, user, barred):
     from app import session
 
-    assert set(session.PAGES[user]) == {"review", "flags", "error_rates", "models"} - barred
+    assert set(session.PAGES[user]) == {"review", "flags", "conflicts", "error_rates", "models"} - barred
     monkeypatch.setenv("EVENHAND_WORKSPACE", str(full[0].root))
     monkeypatch.setenv("EVENHAND_USER", user)
     for name in barred:
@@ -211,6 +212,17 @@ def test_flags_filter_page_and_open(full, open_app):
 def test_an_sme_sees_their_market_and_no_score_among_the_flags(full, open_app):
     frame = open_app(full, "sme-sa", "flags").dataframe[0].value
     assert set(frame["market"]) == {"SA"} and "p_overturn" not in frame
+
+
+def test_conflicts_show_who_deviates_and_keep_texts_blurred(full, empty, open_app):
+    assert "evenhand conflicts" in open_app(empty, "ml", "conflicts").info[0].value
+    publish_conflicts(full[0])
+    at = open_app(full, "ml", "conflicts")
+    assert at.dataframe[0].value["Deviating"].max() >= 1
+    at.session_state["conflicts_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    at = at.run()
+    assert "eh-blur" in html(at)
+    assert "eh-blur" not in html(press(at, "conflict_reveal"))
 
 
 def test_models_say_what_to_do_before_the_first_one(empty, open_app):

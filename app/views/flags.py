@@ -137,6 +137,7 @@ def _open(case: dict[str, Any], user: User) -> None:
     with right:
         case_card.decision(case)
         case_card.reading(case, {})
+        case_card.conflict(case, published.conflicts_of(user, "flags", case["decision_id"]))
 
 
 def _reveal(case: dict[str, Any], user: User) -> None:

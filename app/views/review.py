@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import case_card, session
+from app import case_card, published, session
 from app.text import case_text, spoken
 from evenhand.records import CAUSES, ERROR_CLASSES, Ruling
 from evenhand.store import DrawnItem, DrawRecord, User
@@ -107,6 +107,7 @@ def _case(draw: DrawRecord, item: DrawnItem, user: User) -> None:
         else:
             case_card.decision(case)
             case_card.reading(case, card)
+            case_card.conflict(case, published.conflicts_of(user, "review", item.decision_id))
             case_card.precedents(case, card, blurred=blurred)
 
 

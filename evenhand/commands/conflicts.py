@@ -20,12 +20,12 @@ from evenhand.errors import UserError
 @click.pass_context
 def command(ctx: click.Context, top: int, out: Path | None, to_json: bool) -> None:
     """List near-identical content that was decided differently, and who deviates from the majority."""
-    from evenhand.conflicts import find_conflicts
+    from evenhand.conflicts import publish_conflicts
     from evenhand.files import atomic_path
 
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise UserError(f"{out}: conflicts are written as .csv or .parquet")
-    found = find_conflicts(here(ctx))
+    found = publish_conflicts(here(ctx))
     if out is not None:
         with atomic_path(out) as part:
             found.write_csv(part) if out.suffix == ".csv" else found.write_parquet(part)

@@ -95,6 +95,7 @@ def command(folder: Path, seed: int, budget: int, decisions: int) -> None:
     _run(folder, "models", "promote", "challenger", "--note", "demo")
     _run(folder, "score")
     _run(folder, "flags", "--top", "5")
+    _run(folder, "conflicts", "--top", "5")
     _run(folder, "draw", "--budget", str(budget), "--until", LAST_WEEK, "--no-explain")
     workspace = open_workspace(folder)
     store = Store.open(workspace.store_url)

@@ -1,0 +1,120 @@
+"""Near-identical content that was decided differently: the groups, and each group's decisions side by side."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from app import case_card, published, session
+from app.text import case_text, spoken
+from evenhand.store import User
+
+SHOWN = 200  # groups in the table; the command writes them all
+
+
+def page() -> None:
+    """Show the groups with most deviating decisions, and the chosen one."""
+    user = session.me("conflicts")
+    st.title("Conflicts")
+    rows = published.conflicts(user, "conflicts")
+    if rows is None:
+        st.info("Not looked for yet. Run `evenhand conflicts`.")
+        return
+    groups = group_rows(rows)
+    if groups.is_empty():
+        st.success("No near-identical content was decided differently.")
+        return
+    st.caption(
+        "The same content under the same area and policy version, decided in more than one way; copies with typos, emoji,"
+        " spacing or look-alike letters count as the same."
+    )
+    chosen = _table(groups)
+    if chosen is None:
+        st.caption("Choose a row to see its decisions side by side.")
+    else:
+        _group(rows, chosen, user)
+
+
+def group_rows(rows: pl.LazyFrame) -> pl.DataFrame:
+    """One row a group, those with most deviating decisions first; at most SHOWN."""
+    key = ["conflict_id", "area", "policy_version"]
+    return (
+        rows.group_by(key)
+        .agg(
+            pl.len().alias("decisions"),
+            pl.col("deviates").sum(),
+            pl.col("majority_label").first(),
+            pl.col("share_of_majority").first(),
+            pl.col("label").filter(pl.col("deviates")).unique().sort().alias("others"),
+            pl.col("moderator_id").filter(pl.col("deviates")).n_unique().alias("moderators"),
+            pl.col("market").unique().sort(),
+        )
+        .sort(["deviates", "decisions", "conflict_id"], descending=[True, True, False])
+        .head(SHOWN)
+        .collect()
+    )
+
+
+def _table(groups: pl.DataFrame) -> dict[str, Any] | None:
+    shown = groups.select(
+        pl.col("area").map_elements(spoken, pl.String).alias("Area"),
+        pl.col("policy_version").alias("Policy version"),
+        pl.col("decisions").alias("Decisions"),
+        pl.col("majority_label").fill_null("tie").map_elements(spoken, pl.String).alias("Most decided"),
+        (100 * pl.col("share_of_majority")).alias("Share"),
+        pl.col("deviates").alias("Deviating"),
+        pl.col("others").list.join(", ").str.replace_all("_", " ").alias("Their labels"),
+        pl.col("moderators").alias("Their moderators"),
+        pl.col("market").list.join(", ").alias("Markets"),
+    )
+    picked = st.dataframe(
+        shown.to_pandas(),
+        hide_index=True,
+        height=360,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="conflicts_table",
+        column_config={"Share": st.column_config.NumberColumn(format="%.0f%%")},
+    )
+    places = picked["selection"]["rows"]
+    return groups.row(places[0], named=True) if places and places[0] < groups.height else None
+
+
+def _group(rows: pl.LazyFrame, chosen: dict[str, Any], user: User) -> None:
+    """The decisions of a group, deviating ones first; texts blurred until asked for."""
+    key = ["conflict_id", "area", "policy_version"]
+    same = [pl.col(name) == chosen[name] for name in key]
+    group = rows.filter(*same).sort(["deviates", "decided_at"], descending=[True, False]).collect()
+    seen = st.session_state.get("conflict_seen") == chosen["conflict_id"]
+    blurred = session.workspace().config.review.blur and not seen
+    if blurred:
+        st.button(
+            "Show the texts", key="conflict_reveal", on_click=_reveal, args=(chosen["conflict_id"], user)
+        )
+    deviating = group.filter(pl.col("deviates")).head(6)
+    others = group.filter(~pl.col("deviates")).head(6)
+    left, right = st.columns(2, gap="large")
+    for place, title, part in (
+        (left, "Deviating", deviating),
+        (right, "With the majority, or in a tie", others),
+    ):
+        place.subheader(title)
+        for row in part.iter_rows(named=True):
+            label = session.label(row["policy_version"], row["area"], row["label"]).title
+            language = case_card.LANGUAGES.get(row["language"], row["language"])
+            place.caption(
+                f"**{label}** by {row['moderator_id']}, {row['market']}, {row['decided_at']:%d %b %Y} · {language}"
+            )
+            place.html(case_text(row["text"], row["language"], blurred=blurred, small=True))
+    if group.height > deviating.height + others.height:
+        st.caption(
+            f"{group.height} decisions in this group; `evenhand conflicts --out FILE` writes them all."
+        )
+
+
+def _reveal(conflict_id: str, user: User) -> None:
+    st.session_state["conflict_seen"] = conflict_id
+    session.store().audit("view_conflict", conflict_id, by=user.user_id, at=datetime.now(UTC))
