@@ -3,9 +3,11 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres_server import postgres_server
 
 from evenhand.telemetry import quiet
 
@@ -20,6 +22,12 @@ def data_dir() -> Path:
     if not (root / "README.md").exists():
         pytest.skip("the public data sets are not on this machine; set EVENHAND_DATA")
     return root
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server's url, without a database."""
+    yield from postgres_server()
 
 
 @pytest.fixture(autouse=True)

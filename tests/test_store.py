@@ -48,16 +48,13 @@ def url(request, tmp_path):
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'store.db'}"
         return
-    server = os.environ.get("EVENHAND_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432")
+    server = request.getfixturevalue("postgres")
     admin = create_engine(
         f"{server}/postgres", isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3}
     )
     name = f"evenhand_{uuid.uuid4().hex[:12]}"
-    try:
-        with admin.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-    except DBAPIError as problem:
-        pytest.skip(f"no PostgreSQL server: {problem.orig}")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
     yield f"{server}/{name}"
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
