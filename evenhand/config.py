@@ -41,6 +41,7 @@ class ModelConfig:
     patience: int = 2  # evaluations without gain before training stops
     threads: int = 0  # 0: all cores
     int8: bool = True  # judge with 8-bit weights where the CPU can: about 2.5 times as fast
+    moderator_history: bool = True  # may a moderator's overturn rate move the rank of their decisions
     seed: int = 20_261_123
     allow_download: bool = False  # let a hub id reach the network
 

@@ -34,8 +34,6 @@ FEATURES = (
     "label_history",  # the same for area and decided label
     "length",
 )
-#: Features that a setting may leave out of the ranking.
-HISTORY = ("moderator_history",)
 _SHRINK = 8.0  # rulings that a moderator's or label's history must outweigh
 _RIDGE = 1.0
 
@@ -59,13 +57,15 @@ class Flagger:
     coef: Floats = field(default_factory=lambda: np.zeros(len(FEATURES)))
     bias: float = -2.5
     base_rate: float = 0.08
+    use_history: bool = True  # False: a moderator's history moves no rank and is among no reasons
     moderators: dict[str, tuple[int, int]] = field(default_factory=dict)  # id -> (ruled, overturned)
     labels: dict[str, tuple[int, int]] = field(default_factory=dict)  # "area/label" -> (ruled, overturned)
 
     def learn_histories(self, moderators: Sequence[str], keys: Sequence[str], wrong: Floats) -> None:
         """Count rulings and overturns by moderator and by "area/label", from rulings outside the fitting set."""
         self.base_rate = float((wrong.sum() + 1) / (len(wrong) + 2)) if len(wrong) else 0.08
-        self.moderators, self.labels = _counts(moderators, wrong), _counts(keys, wrong)
+        self.moderators = _counts(moderators, wrong) if self.use_history else {}
+        self.labels = _counts(keys, wrong)
 
     def features(self, view: LabelView, decisions: pl.DataFrame) -> Floats:
         """The feature matrix, shape (n, FEATURES); `decisions` has text, area, label, moderator_id, in the same order."""

@@ -88,3 +88,18 @@ def test_a_flagger_comes_back_as_saved(tmp_path):
     assert np.array_equal(again.features(view, decisions), features)
     assert np.allclose(again.p_overturn(features), flagger.p_overturn(features))
     assert again.moderators == flagger.moderators and again.base_rate == flagger.base_rate
+
+
+def test_a_moderators_history_can_be_switched_off():
+    view, decisions, wrong = a_view(3_000)
+    flagger = Flagger(use_history=False)
+    flagger.learn_histories(decisions["moderator_id"].to_list(), ["spam/fine"] * 3_000, wrong)
+    features = flagger.features(view, decisions)
+    flagger.fit(features, wrong, np.ones(3_000))
+    assert not features[:, FEATURES.index("moderator_history")].any() and flagger.moderators == {}
+    other = decisions.with_columns(pl.Series("moderator_id", decisions["moderator_id"].to_list()[::-1]))
+    assert np.array_equal(flagger.p_overturn(flagger.features(view, other)), flagger.p_overturn(features))
+    assert not any(
+        "moderator" in line
+        for line in flagger.reasons(decisions, ["spam"] * 3_000, np.full(3_000, 0.9), features)
+    )

@@ -102,7 +102,7 @@ def train(
             classifier=classifier,
             baseline=baseline,
             consensus=_consensus(ws, heads, where),
-            flagger=Flagger(),
+            flagger=Flagger(use_history=config.moderator_history),
             precedents=Precedents(
                 np.empty((0, encoder.dim), np.float32), rows.head(0).pipe(_precedent_cases)
             ),
