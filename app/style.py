@@ -6,7 +6,7 @@ import streamlit as st
 
 _CSS = """
 <style>
-.block-container { padding-top: 2.6rem; padding-bottom: 2rem; max-width: 1400px; }
+.block-container { padding-top: 3.9rem; padding-bottom: 2rem; max-width: 1400px; }
 .eh-chips { display: flex; flex-wrap: wrap; gap: .35rem; margin: 0 0 .5rem 0; }
 .eh-chip { border: 1px solid color-mix(in srgb, currentColor 22%, transparent); border-radius: 999px;
   padding: .08rem .6rem; font-size: .8rem; line-height: 1.45; white-space: nowrap; }

@@ -22,6 +22,7 @@ quiet()
 
 import numpy as np  # noqa: E402
 import polars as pl  # noqa: E402
+import torch  # noqa: E402
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast  # noqa: E402
 from transformers import TextClassificationPipeline as Pipeline  # noqa: E402
 
@@ -46,7 +47,7 @@ def pipeline() -> Pipeline:
     """What a user would write: the same encoder with a classification head."""
     folder = bundled_e5.folder()
     config = BertConfig.from_pretrained(folder, num_labels=3)
-    model = BertForSequenceClassification.from_pretrained(folder, config=config).eval()
+    model = BertForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32).eval()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(folder / "tokenizer.json"), pad_token="<pad>", model_max_length=128
     )

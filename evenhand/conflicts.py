@@ -71,12 +71,10 @@ def group_texts(texts: Sequence[str], *, similar: float = SIMILAR) -> Ints:
     distinct = [i for i, form in enumerate(forms) if first[form] == i and len(form) >= _SHORT]
     forest = _Forest(np.array([first[form] for form in forms], np.int64))
     hashes = []
-    with Progress("compare", len(distinct), unit="texts") as progress:
-        for start in range(0, len(distinct), _BATCH):
-            grams = [list(n_grams(forms[i])) for i in distinct[start : start + _BATCH]]
-            found = RMinHash.digest_matrix_from_token_sets(grams, _BANDS * _ROWS, _SEED).to_rows()
-            hashes.append(_bands(np.array(found, np.uint64)))
-            progress.step(len(grams))
+    for start in range(0, len(distinct), _BATCH):
+        grams = [list(n_grams(forms[i])) for i in distinct[start : start + _BATCH]]
+        found = RMinHash.digest_matrix_from_token_sets(grams, _BANDS * _ROWS, _SEED).to_rows()
+        hashes.append(_bands(np.array(found, np.uint64)))
     if hashes:
         _join_near(forest, forms, np.array(distinct), np.concatenate(hashes), similar)
     return np.array([forest.root(i) for i in range(len(texts))], np.int64)
@@ -118,10 +116,11 @@ def conflicts(decisions: pl.DataFrame, *, similar: float = SIMILAR) -> pl.DataFr
     group's majority label is the one given most often; on a tie no decision deviates and `majority_label` is null.
     """
     parts = []
-    for _, part in decisions.group_by("area", "policy_version", maintain_order=True):
-        group = group_texts(part["text"].to_list(), similar=similar)
-        ids = part["decision_id"].gather(group)
-        parts.append(part.with_columns(ids.alias("conflict_id")))
+    with Progress("compare", decisions.height, unit="decisions") as progress:
+        for _, part in decisions.group_by("area", "policy_version", maintain_order=True):
+            group = group_texts(part["text"].to_list(), similar=similar)
+            parts.append(part.with_columns(part["decision_id"].gather(group).alias("conflict_id")))
+            progress.step(part.height)
     if not parts:
         return decisions.with_columns(conflict_id=pl.lit("")).head(0).pipe(_judged).select(COLUMNS)
     rows = pl.concat(parts)

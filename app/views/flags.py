@@ -85,7 +85,7 @@ def _table(rows: pl.DataFrame, user: User) -> dict[str, Any] | None:
         pl.col("area").map_elements(spoken, pl.String),
         pl.col("label").map_elements(spoken, pl.String).alias("decided"),
         pl.col("predicted_label").map_elements(spoken, pl.String).alias("reads like"),
-        "reasons",
+        pl.col("reasons").str.replace_all("_", " "),
         "market",
         "language",
         "queue",
@@ -106,7 +106,7 @@ def _table(rows: pl.DataFrame, user: User) -> dict[str, Any] | None:
         column_config={
             "rank": column.NumberColumn("Rank", width=55),
             "p_overturn": column.ProgressColumn(
-                "p overturn", min_value=0, max_value=100, format="%.0f%%", width=105
+                "p overturn", min_value=0, max_value=100, format="%.1f%%", width=105
             ),
             "area": "Area",
             "decided": "Decided",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
@@ -26,12 +25,17 @@ def command(ctx: click.Context, port: int | None, host: str | None, user: str | 
         raise UserError('the app needs Streamlit; install it with `pip install -e ".[app]"`')
     main = Path(__file__).resolve().parents[2] / "app" / "main.py"
     address, number = host or workspace.config.app.host, port or workspace.config.app.port
-    environment = {**os.environ, "EVENHAND_WORKSPACE": str(workspace.root)}
+    os.environ["EVENHAND_WORKSPACE"] = str(workspace.root)
     if user:
-        environment["EVENHAND_USER"] = user
-    click.echo(f"Evenhand on http://{address}:{number}  (stop with Ctrl+C)")
-    options = [f"--server.address={address}", f"--server.port={number}"]
+        os.environ["EVENHAND_USER"] = user
     os.chdir(main.parents[1])  # its settings lie there
-    sys.stdout.flush()
-    call = [sys.executable, "-m", "streamlit", "run", str(main), *options]
-    os.execve(sys.executable, call, environment)  # the app takes this process over, signals and all
+    from streamlit.web import cli as streamlit
+
+    import app.views.conflicts
+    import app.views.error_rates
+    import app.views.flags
+    import app.views.review  # noqa: F401  brought in now, so that the first visitor does not wait for it
+
+    click.echo(f"Evenhand on http://{address}:{number}  (stop with Ctrl+C)")
+    options = ["run", str(main), f"--server.address={address}", f"--server.port={number}"]
+    streamlit.main(options, standalone_mode=False)

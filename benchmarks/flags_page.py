@@ -1,6 +1,6 @@
 """How long the flags page takes with 100,000 flags: from the address to the table, in headless Chromium.
 
-    python benchmarks/app.py [--flags 100000] [--json OUT]
+    python benchmarks/flags_page.py [--flags 100000] [--json OUT]
 
 The first load of a fresh server is told apart from later ones: it also imports what the page needs.
 """

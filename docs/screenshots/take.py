@@ -1,0 +1,115 @@
+"""Take the screenshots of this folder from a demo workspace, in headless Chromium.
+
+    make demo APP=0 && .venv/bin/python docs/screenshots/take.py demo-workspace
+
+Only invented texts are on them. Looking leaves two users, a few skipped cases and
+an audit trail in the workspace.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from evenhand.store import Store, User
+
+HERE = Path(__file__).parent
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+PAGES = {"flags": "flags", "conflicts": "conflicts", "error-rates": "error-rates", "models": "models"}
+
+
+def serve(workspace: Path, user: str) -> tuple[subprocess.Popen[bytes], str]:
+    """The app on a free port, as `user`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    call = [
+        sys.executable,
+        "-m",
+        "evenhand",
+        "-w",
+        str(workspace),
+        "app",
+        "--port",
+        str(port),
+        "--user",
+        user,
+    ]
+    server = subprocess.Popen(call, stdout=subprocess.DEVNULL, env={**os.environ})
+    url = f"http://127.0.0.1:{port}/"
+    while True:
+        try:
+            urllib.request.urlopen(url + "_stcore/health", timeout=2).close()
+            return server, url
+        except OSError:
+            time.sleep(0.2)
+
+
+def settled(page: Page) -> None:
+    """Wait until the page has stopped working."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=60_000)
+    time.sleep(1.5)
+
+
+def review(browser: Browser, url: str, name: str, scheme: str, *, seek: bool) -> None:
+    """The review desk with the text shown and the overturn form open; `seek` skips to a case that reads otherwise."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(url)
+    page.get_by_role("button", name="Agree").wait_for(timeout=60_000)
+    settled(page)
+    while seek and not page.locator(".eh-reads").count():
+        page.keyboard.press("k")
+        page.get_by_text("Skipped cases").wait_for()
+        page.keyboard.press("1")
+        page.get_by_text("Which").or_(page.get_by_text("Skipped cases")).first.wait_for(state="hidden")
+        settled(page)
+    page.keyboard.press("v")
+    page.get_by_role("button", name="Blur again").wait_for()
+    page.keyboard.press("o")
+    page.get_by_text("Which label is right?").wait_for()
+    settled(page)
+    page.mouse.move(5, 5)
+    page.screenshot(path=HERE / f"{name}.png")
+    page.close()
+
+
+def main() -> None:
+    """Take them all."""
+    workspace = Path(sys.argv[1])
+    with Store.open(f"sqlite:///{workspace / 'store.db'}") as store:
+        for market in ("sa", "th"):
+            store.add_user(User(user_id=f"sme-{market}", role="sme", markets=(market.upper(),)))
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        for user, name, scheme in (
+            ("demo-admin", "review", "light"), ("demo-admin", "review-dark", "dark"),
+            ("sme-sa", "review-arabic", "light"), ("sme-th", "review-thai", "light"),
+        ):  # fmt: skip
+            server, url = serve(workspace, user)
+            review(browser, url, name, scheme, seek=name == "review")
+            server.terminate()
+            server.wait()
+        server, url = serve(workspace, "demo-admin")
+        for scheme in ("light", "dark"):
+            for name, path in PAGES.items():
+                page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+                page.goto(url + path)
+                page.get_by_role("heading").first.wait_for(timeout=60_000)
+                settled(page)
+                page.screenshot(path=HERE / f"{name}{'-dark' if scheme == 'dark' else ''}.png")
+                page.close()
+        server.terminate()
+        server.wait()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
