@@ -134,6 +134,15 @@ def test_the_explanation_card_is_drawn_with_the_case(loop):
             assert 0 <= span["start"] < span["end"] <= len(item["text"])
 
 
+def test_conflicts_and_plan_speak_json(loop):
+    found = loop.json("conflicts", "--top", "3")
+    assert found["groups"] >= 3 and found["conflicts"][0]["deviates"] in (True, False)
+    plan = loop.json("plan", "--budget", "60", "--by", "language")
+    assert plan["chosen"]["errors"] > plan["chosen"]["errors_random"] > 0
+    assert {row["name"] for row in plan["domains"]} == {"id", "ms", "tl", "th", "vi", "en", "es", "ar"}
+    assert "cannot split" in loop.run("plan", "--budget", "60", "--by", "colour", code=2)
+
+
 def test_the_ledger_says_which_model_was_live(loop):
     live = loop.json("models", "live")
     assert live["model_version"] == loop.score["model_version"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -30,6 +31,10 @@ def command(ctx: click.Context, port: int | None, host: str | None, user: str | 
         os.environ["EVENHAND_USER"] = user
     os.chdir(main.parents[1])  # its settings lie there
     from streamlit.web import cli as streamlit
+
+    logging.getLogger("streamlit.runtime.caching").setLevel(
+        logging.ERROR
+    )  # there is no runtime yet, as it would say
 
     import app.views.conflicts
     import app.views.error_rates
