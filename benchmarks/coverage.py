@@ -34,7 +34,17 @@ def main() -> None:
             continue
         one = args.json.with_suffix(f".{seed}.json")
         call = [sys.executable, str(Path(__file__).with_name("loop.py")), "--data", str(args.data)]
-        call += ["--workspace", str(args.workspace), "--seed", str(seed), "--json", str(one), "--epochs", "0"]
+        call += [
+            "--workspace",
+            str(args.workspace),
+            "--seed",
+            str(seed),
+            "--json",
+            str(one),
+            "--epochs",
+            "0",
+            "--here",
+        ]
         call += ["--limit", str(args.limit), "--budget", str(args.budget)]
         call += ["--areas", *args.areas] if args.areas else []
         subprocess.run(call, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -29,20 +29,35 @@ from models.metrics import evaluate
 
 
 class Commands:
-    """Runs `evenhand` in a workspace and keeps the seconds of each stage."""
+    """Runs `evenhand` in a workspace and keeps the seconds of each stage; in new processes, or in this one to save starts."""
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, *, here: bool = False) -> None:
         self.workspace = workspace
+        self.here = here
         self.seconds: dict[str, float] = {}
 
     def run(self, *words: str, stage: str) -> str:
         """Standard output of `evenhand WORDS`; stops the benchmark if it fails."""
         began = time.monotonic()
+        out = self._here(words) if self.here else self._there(words)
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + time.monotonic() - began, 1)
+        return out
+
+    def _there(self, words: tuple[str, ...]) -> str:
         call = [sys.executable, "-m", "evenhand", "-w", str(self.workspace), *words]
         done = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"evenhand {' '.join(words)} ended with {done.returncode}")
-        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + time.monotonic() - began, 1)
+        return done.stdout
+
+    def _here(self, words: tuple[str, ...]) -> str:
+        from click.testing import CliRunner
+
+        from evenhand.cli import evenhand
+
+        done = CliRunner().invoke(evenhand, ["-w", str(self.workspace), *words], catch_exceptions=False)
+        if done.exit_code:
+            raise SystemExit(f"evenhand {' '.join(words)} ended with {done.exit_code}: {done.output}")
         return done.stdout
 
 
@@ -61,6 +76,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--epochs", type=int, help="0: no fine-tuning, a cheap model")
     parser.add_argument("--fp32", action="store_true", help="judge with 32-bit weights")
+    parser.add_argument(
+        "--here", action="store_true", help="run the commands in this process; peak_mb says nothing then"
+    )
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     data = adapt(
@@ -78,7 +96,7 @@ def loop(data: Adapted, args: argparse.Namespace) -> dict[str, Any]:
     """Ingest, train, score, flag, draw, rule, estimate; the figures on decisions without a revealed ruling."""
     decisions = _with_reveal(data.decisions, args.rulings_share, args.seed)
     shutil.rmtree(args.workspace, ignore_errors=True)
-    commands = Commands(args.workspace)
+    commands = Commands(args.workspace, here=args.here)
     commands.run("init", str(args.workspace), "--no-sample-policy", stage="init")
     files = args.workspace / "input"
     _write_input(decisions, data.policy, files)
