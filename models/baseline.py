@@ -19,7 +19,7 @@ from sklearn.preprocessing import normalize
 
 from evenhand.errors import ModelError
 from evenhand.files import write_text
-from models.classifier import HeadSpec
+from models.classifier import HeadSpec, heads_from
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -121,15 +121,7 @@ class CharBaseline:
     def load(cls, folder: Path) -> CharBaseline:
         """Read what `save` wrote."""
         raw = json.loads((folder / "baseline.json").read_text(encoding="utf-8"))
-        heads = {
-            spec["key"]: HeadSpec(
-                key=spec["key"],
-                area=spec["area"],
-                labels=tuple(spec["labels"]),
-                clauses=tuple(spec["clauses"]),
-            )
-            for spec in raw["heads"]
-        }
+        heads = heads_from(raw["heads"])
         model = cls(heads)
         tensors = load_file(folder / "baseline.safetensors")
         model.idf, model.rows = tensors["idf"], raw["rows"]

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -36,10 +36,23 @@ class HeadSpec:
     clauses: tuple[str, ...]
 
 
+def heads_from(raw: Sequence[Mapping[str, Any]]) -> dict[str, HeadSpec]:
+    """Heads by key, from the JSON of a manifest."""
+    return {
+        spec["key"]: HeadSpec(
+            key=spec["key"], area=spec["area"], labels=tuple(spec["labels"]), clauses=tuple(spec["clauses"])
+        )
+        for spec in raw
+    }
+
+
 class LabelModel(Protocol):
     """Anything that reads a text and says how likely each label of a head is."""
 
-    heads: Mapping[str, HeadSpec]
+    @property
+    def heads(self) -> Mapping[str, HeadSpec]:
+        """Heads by key."""
+        ...
 
     def proba(self, texts: Sequence[str], head: str) -> Floats:
         """Shape (n, labels of the head), rows sum to 1."""
@@ -172,15 +185,7 @@ class EncoderClassifier(torch.nn.Module):
                 f"{folder}: was trained on {raw['encoder']} revision {raw['revision']}, found revision"
                 f" {encoder.revision}; restore that encoder or retrain"
             )
-        heads = {
-            spec["key"]: HeadSpec(
-                key=spec["key"],
-                area=spec["area"],
-                labels=tuple(spec["labels"]),
-                clauses=tuple(spec["clauses"]),
-            )
-            for spec in raw["heads"]
-        }
+        heads = heads_from(raw["heads"])
         model = cls(encoder, heads, train_embeddings=raw["train_embeddings"])
         tensors = {
             name: value.float() for name, value in load_file(folder / "classifier.safetensors").items()

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.bundle import ENCODER_SHARE, ModelBundle
+from models.classifier import LabelModel
 from models.words import pieces
 
 Floats = NDArray[np.float64]
@@ -71,9 +72,14 @@ def _sentence(label: str, predicted: str, p: float, precedents: list[dict[str, A
 
 def _odds(bundle: ModelBundle, texts: list[str], head: str, label: int) -> Floats:
     """Log odds of the label by both models, shape (n,)."""
-    encoder = bundle.classifier.proba(texts, head)[:, label]
-    baseline = bundle.baseline.proba(texts, head)[:, label]
-    p = np.clip(ENCODER_SHARE * encoder + (1 - ENCODER_SHARE) * baseline, 1e-4, 1 - 1e-4)
+    readers: list[tuple[float, LabelModel]] = [
+        (ENCODER_SHARE, bundle.classifier),
+        (1 - ENCODER_SHARE, bundle.baseline),
+    ]
+    mixed = sum(
+        (share * model.proba(texts, head)[:, label] for share, model in readers), np.zeros(len(texts))
+    )
+    p = np.clip(mixed, 1e-4, 1 - 1e-4)
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
