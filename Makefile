@@ -21,7 +21,7 @@ $(VENV)/.torch: $(VENV)/.pip constraints.txt
 	touch $@
 
 $(VENV)/.run: $(VENV)/.torch pyproject.toml constraints.txt
-	$(PIP) install -q -c constraints.txt -e ".[model,app,server]"
+	$(PIP) install -q -c constraints.txt -e ".[model,app,report,server]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -53,12 +54,21 @@ def reading(case: Mapping[str, Any], card: Mapping[str, Any]) -> None:
 
 
 def titled(sentence: str, case: Mapping[str, Any]) -> str:
-    """`sentence` with the titles of the area's labels instead of their names."""
+    """`sentence` with the titles of the area's labels instead of their names, in “ ”.
+
+    A card's sentence has its labels in “ ” already, and there nothing else is taken for a label; in the reasons of a flag a name
+    that differs from its title is replaced where it stands as a word.
+    """
     labels = session.policy(case["policy_version"]).area(case["area"]).labels
-    for label in sorted(labels, key=lambda label: -len(label.name)):
-        if label.title.lower() != label.name:
-            sentence = sentence.replace(label.name, f"“{label.title}”")
-    return sentence
+    quoted = "“" in sentence
+    titles = {
+        x.name: x.title for x in labels if quoted or not (x.title.lower() == x.name or x.name.isdigit())
+    }
+    if not titles:
+        return sentence
+    names = "|".join(re.escape(name) for name in sorted(titles, key=len, reverse=True))
+    pattern = f"“({names})”" if quoted else rf"(?<!\w)({names})(?!\w)"
+    return re.sub(pattern, lambda found: f"“{titles[found.group(1)]}”", sentence)
 
 
 def precedents(case: Mapping[str, Any], card: Mapping[str, Any], *, blurred: bool) -> None:
@@ -69,6 +79,8 @@ def precedents(case: Mapping[str, Any], card: Mapping[str, Any], *, blurred: boo
     st.html('<div class="eh-kicker">Nearest precedents</div>')
     for near in found:
         verdict = "as the moderator" if near["agrees_with_decision"] else "unlike the moderator"
+        if near.get("other_side"):
+            verdict += ", the nearest of the other side"
         title = session.label(near["policy_version"], case["area"], near["label"]).title
         where = (
             f"{LANGUAGES.get(near['language'], near['language'])}, {near['market']}, {near['ruled_at'][:10]}"

@@ -9,7 +9,7 @@ quiet()
 import streamlit as st  # noqa: E402  telemetry is switched off first
 
 from app import session, style  # noqa: E402
-from app.views import conflicts, error_rates, flags, models, review  # noqa: E402
+from app.views import conflicts, error_rates, flags, improvement, models, review  # noqa: E402
 from evenhand.errors import EvenhandError  # noqa: E402
 
 PAGES = {
@@ -17,6 +17,7 @@ PAGES = {
     "flags": st.Page(flags.page, title="Flags", url_path="flags"),
     "conflicts": st.Page(conflicts.page, title="Conflicts", url_path="conflicts"),
     "error_rates": st.Page(error_rates.page, title="Error rates", url_path="error-rates"),
+    "improvement": st.Page(improvement.page, title="Improvement areas", url_path="improvement"),
     "models": st.Page(models.page, title="Models", url_path="models"),
 }
 

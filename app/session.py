@@ -15,9 +15,9 @@ from evenhand.workspace import Workspace, find_workspace, open_workspace
 #: Pages by role, in order; the first is where a person starts. Management sees numbers, not texts.
 PAGES: dict[Role, tuple[str, ...]] = {
     "sme": ("review", "flags", "conflicts"),
-    "ml": ("flags", "conflicts", "error_rates", "models"),
-    "management": ("error_rates",),
-    "admin": ("review", "flags", "conflicts", "error_rates", "models"),
+    "ml": ("flags", "conflicts", "error_rates", "improvement", "models"),
+    "management": ("error_rates", "improvement"),
+    "admin": ("review", "flags", "conflicts", "error_rates", "improvement", "models"),
 }
 
 

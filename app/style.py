@@ -18,6 +18,8 @@ _CSS = """
 .eh-text mark { background: color-mix(in srgb, #e8a317 38%, transparent); color: inherit; border-radius: 3px;
   border-bottom: 2px solid #c98a06; padding: 0 .1em; }
 .eh-text mark.eh-against { background: none; border-bottom: 2px dotted color-mix(in srgb, currentColor 60%, transparent); }
+.eh-text mark.eh-flip { outline: 2px solid color-mix(in srgb, currentColor 75%, transparent); outline-offset: 1px; border-bottom: none;
+  -webkit-box-decoration-break: clone; box-decoration-break: clone; }
 .eh-box { border-left: 4px solid color-mix(in srgb, currentColor 30%, transparent); padding: .1rem 0 .1rem .8rem;
   margin: 0 0 .8rem 0; }
 .eh-box.eh-decided { border-color: #1f78c8; }

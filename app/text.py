@@ -10,15 +10,17 @@ from typing import Any
 def marked(text: str, spans: Sequence[Mapping[str, Any]] = ()) -> str:
     """`text` escaped, with its spans in <mark>; spans are character offsets (start, end) and a weight.
 
-    A weight above 0 speaks for an overturn; below 0 the mark is dotted. Spans that overlap one before, or lie outside the
-    text, are left unmarked: no character is lost or doubled.
+    A weight above 0 speaks for an overturn; else the mark is dotted; the words of a flip (`flip`) are outlined. Spans that
+    overlap one before, or lie outside the text, are left unmarked: no character is lost or doubled.
     """
     parts, at = [], 0
     for span in sorted(spans, key=lambda span: int(span["start"])):
         start, end = int(span["start"]), int(span["end"])
         if start < at or end <= start or end > len(text):
             continue
-        kind = "" if float(span.get("weight", 1)) > 0 else ' class="eh-against"'
+        names = ["eh-against"] if float(span.get("weight", 1)) <= 0 else []
+        names += ["eh-flip"] if span.get("flip") else []
+        kind = f' class="{" ".join(names)}"' if names else ""
         parts += [escape(text[at:start]), f"<mark{kind}>", escape(text[start:end]), "</mark>"]
         at = end
     return "".join([*parts, escape(text[at:])])

@@ -109,9 +109,10 @@ def _limited(frame: pl.DataFrame, limit: int | None, rng: np.random.Generator) -
 def _policy(name: str, frame: pl.DataFrame) -> str:
     """A policy version with one area a category; labels in the data, the not-violating one first."""
     areas = []
+    known = SETS[name].labels if name in SETS else ()
     for area in frame["area"].unique().sort():
         here = frame.filter(pl.col("area") == area)
-        labels = sorted(set(here["label"]) | set(here["truth"]), key=lambda x: (x not in CLEAN_FIRST, x))
+        labels = sorted({*known, *here["label"], *here["truth"]}, key=lambda x: (x not in CLEAN_FIRST, x))
         spoken = area.replace("_", " ")
         areas.append(
             {

@@ -51,7 +51,7 @@ class DrawConfig:
     """The review batch: how much width to give up for yield, and the defensive floor."""
 
     kappa: float = 1.0  # anticipated half-width relative to a random draw of the same size
-    floor: float = 0.5  # epsilon: share of flat sampling mixed into the sqrt design
+    floor: float = 0.35  # epsilon: share of flat sampling mixed into the sqrt design
     cell_floor: float = 0.5  # share of the floor that goes per cell instead of per decision
     cells: tuple[str, ...] = ("market", "area")
 

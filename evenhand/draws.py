@@ -30,6 +30,8 @@ DOMAINS = (
     "moderator_id",
     "label",
 )
+#: What else a frame keeps of a decision: when it was made, how often it was seen, and what it shares with others.
+ABOUT = ("decided_at", "exposure", "text_hash", "conversation_id")
 Explain = Callable[[pl.DataFrame], list[dict[str, Any]]]
 
 
@@ -122,13 +124,15 @@ def scored_frame(
 ) -> tuple[pl.DataFrame, int]:
     """Scored decisions without an earlier ruling, by decision id; and how many were left out for theirs.
 
-    Columns decision_id, DOMAINS, p_overturn, predicted_label, reasons, may_over, may_under, may_wrong. Raises SampleError
+    Columns decision_id, DOMAINS, ABOUT, p_overturn, predicted_label, reasons, may_over, may_under, may_wrong. Raises SampleError
     where nothing is scored, or everything ruled.
     """
     filters = filters or {}
     if unknown := sorted(set(filters) - set(DOMAINS)):
         raise SampleError(f"cannot filter by {unknown[0]!r}; use one of {', '.join(DOMAINS)}")
-    decisions = scan_decisions(ws, since=since, until=until).select("decision_id", "case_id", *DOMAINS)
+    decisions = scan_decisions(ws, since=since, until=until).select(
+        "decision_id", "case_id", *DOMAINS, *ABOUT
+    )
     scores = scan_scores(ws, model, since=since, until=until).select(
         "decision_id", "p_overturn", "predicted_label", "reasons"
     )

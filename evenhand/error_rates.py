@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from evenhand.draws import DOMAINS
 from evenhand.errors import EstimateError
 from evenhand.estimation import Estimate, Totals, domain_totals, estimates
-from evenhand.sampling import partial_probabilities
-from evenhand.store import DrawRecord, Store
+from evenhand.hierarchical import in_bins, modelled_rates
+from evenhand.panel import panel_phase
+from evenhand.reviewed import PERIODS, Reviewed, Window, choose_draws, reviewed, with_periods
+from evenhand.store import Store
+from evenhand.two_phase import second_phase
 from evenhand.workspace import Workspace
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Weight = Literal["decisions", "exposure"]
+Estimand = Literal["sme", "panel"]
 
 #: Outcome -> the frame column that says where it can occur. They are never netted against each other.
 OUTCOMES: dict[str, str | None] = {
@@ -24,6 +34,10 @@ OUTCOMES: dict[str, str | None] = {
     "wrong_policy": "may_wrong",
     "policy_unclear": None,
 }
+#: What errors may come in clusters by. The first is one person, the others one item that many saw.
+CLUSTERED_BY = ("moderator_id", "text_hash", "conversation_id")
+_WIDENED = 1.1  # times wider for clusters, from which a note says so
+_MODELLED = ("market", "area")  # the crossing that the hierarchical model knows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +50,9 @@ class Rates:
     under_enforcement: Estimate
     wrong_policy: Estimate
     policy_unclear: Estimate
+    modelled: Estimate | None = (
+        None  # of `total`, where it is not known yet: from a model, never for a ranking
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +66,15 @@ class EstimateTable:
     model_versions: tuple[str, ...]
     policy_versions: tuple[str, ...]
     notes: tuple[str, ...]
+    versions: tuple[Rates, ...] = ()  # overall by policy version, where there is more than one
+    weight: Weight = "decisions"  # what a rate is a share of: decisions, or views
+    estimand: Estimand = "sme"  # what one SME would overturn, or what a panel would
+    since: date | None = None
+    until: date | None = None  # exclusive
 
     def rows(self) -> list[dict[str, Any]]:
-        """Flat rows for a table: overall first, then the domains."""
-        rows = []
+        """Flat rows for a table: overall first, then the domains; modelled rates, if any, in a column of their own."""
+        rows, with_model = [], any(rates.modelled for rates in self.domains)
         for rates in (self.overall, *self.domains):
             total = rates.total
             name = {column: rates.domain.get(column, "all") for column in self.by} or {"domain": "all"}
@@ -69,6 +91,7 @@ class EstimateTable:
                     "errors": total.errors_found,
                     "decisions": total.population,
                     "needed": total.reviews_needed,
+                    **({"modelled": str(rates.modelled) if rates.modelled else "-"} if with_model else {}),
                 }
             )
         return rows
@@ -79,220 +102,333 @@ def _short(estimate: Estimate) -> str:
 
 
 def estimate_draws(
-    ws: Workspace, store: Store, *, by: Sequence[str] = (), draw_ids: Sequence[str] | None = None
+    ws: Workspace,
+    store: Store,
+    *,
+    by: Sequence[str] = (),
+    draw_ids: Sequence[str] | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    filters: Mapping[str, str] | None = None,
+    weight: Weight = "decisions",
+    estimand: Estimand = "sme",
 ) -> EstimateTable:
-    """Error rates from the rulings on drawn items, overall and by any crossing of the DOMAINS columns.
+    """Error rates from the rulings on drawn items, overall and by any crossing of the DOMAINS and PERIODS.
 
-    Without `draw_ids`: all draws with a ruling whose frames do not overlap, newest first. Raises EstimateError if there is
-    no draw with a ruling, or `by` names an unknown column.
+    Without `draw_ids`: all draws with a ruling whose frames do not overlap, newest first. `since` up to, not including,
+    `until` are days (UTC) on which decisions were made; `filters` like {"market": "TH"}. A split by day, week or month is cut
+    at the boundaries of policy versions. `weight` "exposure": the share of views that went to wrongly decided content.
+    `estimand` "panel": corrected for SME error by what a panel ruled. Raises EstimateError if there is no draw with a ruling,
+    the window is empty, `by` names an unknown column, no exposure is known, or no panel ruled.
     """
-    by = tuple(by)
-    if unknown := [name for name in by if name not in DOMAINS]:
-        raise EstimateError(f"cannot split by {unknown[0]!r}; use {', '.join(DOMAINS)}")
+    by, window = _asked(by, filters, since, until)
     notes: list[str] = []
-    draws = _chosen(store, draw_ids, notes)
+    measure = _measured(ws, store, draw_ids, window, by, weight=weight, estimand=estimand, notes=notes)
+    parts = measure.parts
+    overall = measure.rates(())[0]
+    versions = sorted({v for part in parts for v in part.frame.filter("inside")["policy_version"].unique()})
+    _say_versions(versions, by, notes)
+    _say_clusters(overall, notes)
+    _say_not_drawn(store, notes)
+    return EstimateTable(
+        overall=overall,
+        domains=tuple(measure.rates(by)) if by else (),
+        by=by,
+        draws=tuple(part.draw.draw_id for part in parts),
+        model_versions=tuple(sorted({part.draw.model_version for part in parts})),
+        policy_versions=tuple(versions),
+        notes=tuple(notes),
+        versions=tuple(measure.rates(("policy_version",))) if len(versions) > 1 else (),
+        weight=weight,
+        estimand=estimand,
+        since=since,
+        until=until,
+    )
+
+
+def measure_draws(
+    ws: Workspace,
+    store: Store,
+    *,
+    draw_ids: Sequence[str] | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    filters: Mapping[str, str] | None = None,
+    notes: list[str],
+) -> Measure:
+    """What `estimate_draws` measures with, for questions with many splits; same arguments and errors."""
+    by, window = _asked((), filters, since, until)
+    return _measured(ws, store, draw_ids, window, by, weight="decisions", estimand="sme", notes=notes)
+
+
+def _measured(
+    ws: Workspace,
+    store: Store,
+    draw_ids: Sequence[str] | None,
+    window: Window,
+    by: Sequence[str],
+    *,
+    weight: Weight,
+    estimand: Estimand,
+    notes: list[str],
+) -> Measure:
     parts = []
-    for draw in draws:
-        if (part := _reviewed_frame(ws, store, draw, notes)) is not None:
-            parts.append(part)
+    for draw in choose_draws(store, draw_ids, notes):
+        if (part := reviewed(ws, store, draw, window, notes)) is not None:
+            parts.append(replace(part, frame=with_periods(part.frame, by)))
     if not parts:
-        raise EstimateError(
-            "no ruling on a drawn case yet; rule on some in the app (`evenhand app`), then ask again"
+        raise EstimateError(_nothing(window))
+    return Measure(store, parts, weight=weight, estimand=estimand, notes=notes)
+
+
+def _asked(
+    by: Sequence[str], filters: Mapping[str, str] | None, since: date | None, until: date | None
+) -> tuple[tuple[str, ...], Window]:
+    """The split and the window, checked."""
+    by = tuple(dict.fromkeys(by))
+    if unknown := [name for name in by if name not in DOMAINS and name not in PERIODS]:
+        raise EstimateError(f"cannot split by {unknown[0]!r}; use {', '.join((*DOMAINS, *PERIODS))}")
+    if unknown := [name for name in filters or {} if name not in DOMAINS]:
+        raise EstimateError(f"cannot filter by {unknown[0]!r}; use {', '.join(DOMAINS)}")
+    if set(by) & set(PERIODS) and "policy_version" not in by:
+        by = (*by, "policy_version")
+    return by, Window(since=since, until=until, filters=filters)
+
+
+def _nothing(window: Window) -> str:
+    if window.since or window.until or window.filters:
+        return (
+            "no ruling on a drawn case of this period and filter; widen it, or rule on a batch that covers it"
         )
-    names = _domain_names([frame for frame, _ in parts], by)
-    overall = _rates(parts, None, 1)
-    domains = _rates(parts, names, names.height) if by else {}
-    versions = sorted({v for frame, _ in parts for v in frame["policy_version"].unique()})
+    return "no ruling on a drawn case yet; rule on some in the app (`evenhand app`), then ask again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """One draw as the estimator takes it: arrays over the frame, and over the reviewed in the order of `done`."""
+
+    part: Reviewed
+    place: Ints
+    exposure: Floats | None
+    clusters: tuple[Ints, ...]
+    label: pl.DataFrame  # of the reviewed, the SME's and, with a panel, its own
+
+
+class Measure:
+    """The rates of the chosen frames for one weight and estimand, by any split."""
+
+    def __init__(
+        self,
+        store: Store,
+        parts: Sequence[Reviewed],
+        *,
+        weight: Weight,
+        estimand: Estimand,
+        notes: list[str],
+    ) -> None:
+        self.estimand = estimand
+        self.parts = tuple(parts)
+        self.samples = []
+        for part in parts:
+            if part.frame.is_empty() or part.done.is_empty():
+                continue
+            places = part.frame.select("decision_id", *CLUSTERED_BY).with_row_index("_place")
+            done = part.done.join(
+                places, on="decision_id", how="left", validate="1:1", maintain_order="left", suffix="_f"
+            )
+            if estimand == "panel":
+                done = panel_phase(store, part, done, notes)
+            self.samples.append(
+                _Sample(
+                    part=part,
+                    place=done["_place"].to_numpy().astype(np.int64),
+                    exposure=_exposure(part, notes) if weight == "exposure" else None,
+                    clusters=tuple(_cluster_codes(done[name]) for name in CLUSTERED_BY),
+                    label=done,
+                )
+            )
+        if not self.samples:
+            raise EstimateError(
+                "too few rulings in every market to tell a rate yet; rule on more of the batch"
+            )
+        if estimand == "panel" and not any(s.label["panel_answered"].any() for s in self.samples):
+            raise EstimateError(
+                "no panel has ruled on these draws; list its queue with `evenhand panel`, take its rulings in with"
+                " `evenhand ingest rulings FILE --draw DRAW --panel`, or ask for what one SME would overturn"
+            )
+
+    def rates(self, by: Sequence[str]) -> list[Rates]:
+        """One Rates a domain of the split `by` inside the window; one of everything for an empty split."""
+        names, found = self._estimates(by, OUTCOMES)
+        rows = names.iter_rows(named=True) if names is not None else iter([{}])
+        rates = [
+            Rates(
+                domain={column: str(row[column]) for column in by},
+                **{outcome: every[i] for outcome, every in found.items()},
+            )
+            for i, row in enumerate(rows)
+        ]
+        return self._with_model(rates, by, names) if set(by) == set(_MODELLED) else rates
+
+    def totals(self, by: Sequence[str]) -> list[tuple[dict[str, str], Estimate]]:
+        """The rate of all errors in each domain of the split `by`, without the kinds of error: faster than `rates`."""
+        names, found = self._estimates(by, ("total",))
+        rows = names.iter_rows(named=True) if names is not None else iter([{}])
+        return [
+            ({column: str(row[column]) for column in by}, e)
+            for row, e in zip(rows, found["total"], strict=True)
+        ]
+
+    def errors(self) -> pl.DataFrame:
+        """The reviewed decisions inside the window that were overturned, and how many decisions each stands for.
+
+        Columns decision_id, draw_id, DOMAINS, ruled_label, weight (1 / inclusion probability).
+        """
+        found = []
+        for sample in self.samples:
+            rows = sample.part.frame.select("decision_id", *DOMAINS, "inside", "pi")[sample.place]
+            wrong = _outcome(sample.label, "total", "ruled_label", "error_class") > 0
+            rows = rows.with_columns(
+                sample.label["ruled_label"],
+                pl.lit(sample.part.draw.draw_id).alias("draw_id"),
+                (1 / pl.col("pi")).alias("weight"),
+            )
+            found.append(rows.filter(pl.Series(wrong) & rows["inside"]).drop("inside", "pi"))
+        return pl.concat(found)
+
+    def _estimates(
+        self, by: Sequence[str], outcomes: Iterable[str]
+    ) -> tuple[pl.DataFrame | None, dict[str, list[Estimate]]]:
+        """The domains of the split inside the window, and for each outcome an Estimate a domain."""
+        inside = [sample.part.frame.filter("inside") for sample in self.samples]
+        names = pl.concat([frame.select(by).unique() for frame in inside]).unique().sort(by) if by else None
+        domains = names.height if names is not None else 1
+        sums: dict[str, Totals] = {}
+        for sample in self.samples:
+            code = _codes(sample.part.frame, names, domains)
+            for outcome in outcomes:
+                totals = self._totals(sample, outcome, code, domains + 1)
+                sums[outcome] = sums[outcome] + totals if outcome in sums else totals
+        return names, {outcome: estimates(totals)[:domains] for outcome, totals in sums.items()}
+
+    def _totals(self, sample: _Sample, outcome: str, code: Ints, domains: int) -> Totals:
+        frame, possible = sample.part.frame, OUTCOMES[outcome]
+        y = _outcome(sample.label, outcome, "ruled_label", "error_class")
+        second = None
+        if self.estimand == "panel":
+            verdict = _outcome(sample.label, outcome, "panel_label", "panel_class")
+            second = second_phase(
+                sample.label["overturned"].to_numpy(),
+                sample.label["panel_chance"].to_numpy(),
+                sample.label["panel_asked"].to_numpy(),
+                sample.label["panel_answered"].to_numpy(),
+                verdict,
+            )
+        return domain_totals(
+            frame["p_overturn"].to_numpy(),
+            frame["pi"].to_numpy(),
+            sample.place,
+            y,
+            domain=code,
+            domains=domains,
+            possible=None if possible is None else frame[possible].fill_null(False).to_numpy(),
+            exposure=sample.exposure,
+            clusters=sample.clusters,
+            second=second,
+        )
+
+    def _with_model(self, rates: list[Rates], by: Sequence[str], names: pl.DataFrame | None) -> list[Rates]:
+        """Cells of market and area that are not known yet, with what the hierarchical model says of them."""
+        if names is None or all(cell.total.status == "measured" for cell in rates):
+            return rates
+        p, code, reviewed_p, reviewed_code, y = [], [], [], [], []
+        for sample in self.samples:
+            frame = sample.part.frame
+            scores, cell = frame["p_overturn"].to_numpy(), _codes(frame, names, names.height)
+            inside = cell < names.height
+            p.append(scores[inside])
+            code.append(cell[inside])
+            there = inside[sample.place]
+            reviewed_p.append(scores[sample.place][there])
+            reviewed_code.append(cell[sample.place][there])
+            y.append(_outcome(sample.label, "total", "ruled_label", "error_class")[there])
+        market, area = (
+            (names[name].rank("dense").to_numpy() - 1).astype(np.int64) for name in ("market", "area")
+        )
+        cells = in_bins(np.concatenate(p), np.concatenate(code), market=market, area=area)
+        found = modelled_rates(
+            cells, np.concatenate(reviewed_p), np.concatenate(reviewed_code), np.concatenate(y)
+        )
+        return [
+            replace(cell, modelled=_modelled(cell.total, *(float(value[i]) for value in found)))
+            if cell.total.status == "unknown"
+            else cell
+            for i, cell in enumerate(rates)
+        ]
+
+
+def _modelled(direct: Estimate, rate: float, low: float, high: float) -> Estimate:
+    return replace(
+        direct, rate=rate, low=low, high=high, n_eff=None, method="hierarchical", status="modelled"
+    )
+
+
+def _codes(frame: pl.DataFrame, names: pl.DataFrame | None, domains: int) -> Ints:
+    """Domain of each row of the frame; `domains` for those outside the window."""
+    if names is None:
+        return np.where(frame["inside"].to_numpy(), 0, domains).astype(np.int64)
+    coded = names.with_row_index("_domain")
+    code = frame.join(coded, on=names.columns, how="left", maintain_order="left", nulls_equal=True)["_domain"]
+    return np.where(frame["inside"].to_numpy(), code.fill_null(domains).to_numpy(), domains).astype(np.int64)
+
+
+def _exposure(part: Reviewed, notes: list[str]) -> Floats:
+    """Views of each decision of the frame; those without a figure count as unseen, and `notes` says how many."""
+    views = part.frame["exposure"]
+    missing = views.null_count()
+    if missing == len(views) or not (views.sum() or 0) > 0:
+        raise EstimateError(
+            f"draw {part.draw.draw_id}: no decision carries its views (column exposure); ingest them, or weigh by decisions"
+        )
+    if missing:
+        notes.append(
+            f"draw {part.draw.draw_id}: {missing:,} of {len(views):,} decisions carry no views and count as unseen"
+        )
+    return views.fill_null(0.0).to_numpy()
+
+
+def _cluster_codes(values: pl.Series) -> Ints:
+    """A code for each value; a missing one is a cluster of its own."""
+    frame = pl.DataFrame({"value": values.cast(pl.String)}).with_row_index("row")
+    own = pl.lit("\x00") + pl.col("row").cast(pl.String)
+    named = frame.select(pl.coalesce(pl.col("value"), own).rank("dense"))
+    return named.to_series().to_numpy().astype(np.int64)
+
+
+def _outcome(reviewed: pl.DataFrame, outcome: str, label: str, error_class: str) -> Floats:
+    """1 where the ruling in columns `label` and `error_class` found this outcome, else 0; order of `reviewed`."""
+    named, differs = pl.col(error_class), pl.col(label) != pl.col("label")
+    if outcome == "total":
+        wrong = pl.when(named.is_null()).then(differs).otherwise(named != "policy_unclear")
+    else:
+        wrong = named == outcome
+    return reviewed.select(wrong.fill_null(False).cast(pl.Float64)).to_series().to_numpy()
+
+
+def _say_versions(versions: Sequence[str], by: Sequence[str], notes: list[str]) -> None:
     if len(versions) > 1 and "policy_version" not in by:
         notes.append(
             f"the frame spans policy versions {', '.join(versions)}; split by policy_version to see them apart"
         )
-    _say_not_drawn(store, notes)
-    return EstimateTable(
-        overall=Rates(domain={}, **{name: found[0] for name, found in overall.items()}),
-        domains=tuple(
-            Rates(
-                domain={column: str(row[column]) for column in by},
-                **{name: found[i] for name, found in domains.items()},
-            )
-            for i, row in enumerate(names.iter_rows(named=True))
-        )
-        if by
-        else (),
-        by=by,
-        draws=tuple(draw.draw_id for draw in draws),
-        model_versions=tuple(sorted({draw.model_version for draw in draws})),
-        policy_versions=tuple(versions),
-        notes=tuple(notes),
-    )
 
 
-def _chosen(store: Store, draw_ids: Sequence[str] | None, notes: list[str]) -> list[DrawRecord]:
-    """The draws to use: those named, else the newest with rulings that do not overlap. Disjoint in any case."""
-    everything = store.draws()
-    if draw_ids:
-        wanted = [store.draw(name) for name in draw_ids]
-    else:
-        ruled = set(store.rulings()["draw_id"].drop_nulls().unique())
-        wanted = [draw for draw in everything if draw.draw_id in ruled]
-        if everything and not wanted:
-            raise EstimateError(
-                "draws are there, but no ruling on a drawn case yet; rule on some in the app (`evenhand app`)"
-            )
-        if not wanted:
-            raise EstimateError(
-                "no draw yet, so no error rate: rulings on cases that were not drawn cannot tell one;"
-                " run `evenhand draw --budget N`"
-            )
-    chosen: list[DrawRecord] = []
-    for draw in sorted(wanted, key=lambda d: d.created_at, reverse=True):
-        clash = [other for other in chosen if draw.covers(other)]
-        if clash and draw_ids:
-            raise EstimateError(
-                f"draws {draw.draw_id} and {clash[0].draw_id} overlap: the same decision could count twice;"
-                " name draws of different periods"
-            )
-        if clash:
-            notes.append(f"draw {draw.draw_id} is left out: its frame overlaps the newer {clash[0].draw_id}")
-        else:
-            chosen.append(draw)
-    return chosen
-
-
-def _reviewed_frame(
-    ws: Workspace, store: Store, draw: DrawRecord, notes: list[str]
-) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-    """The frame with the probabilities of what was in fact reviewed, and the reviewed items with their outcome."""
-    items = store.items(draw.draw_id)
-    rulings = _last_word(store.rulings(draw_id=draw.draw_id), draw, notes)
-    file = ws.root / draw.frame_file
-    if not file.exists():
-        raise EstimateError(f"{file}: the frame of draw {draw.draw_id} is missing; restore it from a backup")
-    frame = pl.read_parquet(file).with_columns(
-        pl.col("team", "content_type").fill_null("(none)") if {"team", "content_type"} <= set(DOMAINS) else []
-    )
-    if draw.excluded_ruled:
+def _say_clusters(overall: Rates, notes: list[str]) -> None:
+    wider = overall.total.clustering
+    if wider > _WIDENED:
         notes.append(
-            f"draw {draw.draw_id}: {draw.excluded_ruled:,} decisions had a ruling before the draw; they are outside"
-            " the population"
+            "errors come in clusters (one moderator, or one item that several decided): the overall standard error is"
+            f" {wider:.2f} times what it would be without"
         )
-    items = items.drop("explanation", "text").join(rulings, on="decision_id", how="left", validate="1:1")
-    done = items.filter(pl.col("ruled_label").is_not_null())
-    if done.is_empty():
-        return None
-    if done.height < items.height:
-        frame = _partly_reviewed(frame, items, draw, notes)
-    return frame, done.filter(pl.col("decision_id").is_in(frame["decision_id"].implode()))
-
-
-def _last_word(rulings: pl.DataFrame, draw: DrawRecord, notes: list[str]) -> pl.DataFrame:
-    """One current ruling a decision: the newest. Says where two SMEs disagree."""
-    several = rulings.group_by("decision_id").agg(pl.col("label").n_unique().alias("labels"), pl.len())
-    twice = several.filter(pl.col("len") > 1)
-    if twice.height:
-        differ = twice.filter(pl.col("labels") > 1).height
-        notes.append(
-            f"draw {draw.draw_id}: {twice.height} cases were ruled more than once, the newest ruling counts"
-            f" ({differ} with another label)"
-        )
-    newest = rulings.sort("ruled_at", "id").unique("decision_id", keep="last", maintain_order=True)
-    return newest.select("decision_id", pl.col("label").alias("ruled_label"), "error_class")
-
-
-def _partly_reviewed(
-    frame: pl.DataFrame, items: pl.DataFrame, draw: DrawRecord, notes: list[str]
-) -> pl.DataFrame:
-    """Inclusion probabilities for a batch that is not finished, market by market: each SME works through one market.
-
-    Within a market the reviewed part of the queue is a probability sample again; cases left out inside it count as
-    missing at random, and are counted in the notes. A market without a single sampled ruling cannot be told and
-    leaves the population.
-    """
-    done = pl.col("ruled_label").is_not_null()
-    per_market = items.group_by("market").agg(
-        done.sum().alias("done"),
-        (done & ~pl.col("take_all")).sum().alias("sampled"),
-        (done & pl.col("take_all")).sum().alias("certain"),
-        pl.len().alias("drawn"),
-        (pl.col("position").filter(done).max()).alias("last"),
-    )
-    gaps = (
-        items.join(per_market.select("market", "last"), on="market")
-        .filter(~done & (pl.col("position") < pl.col("last")))
-        .height
-    )
-    left = items.height - items.filter(done).height
-    notes.append(
-        f"draw {draw.draw_id}: {left} of {items.height} cases are not ruled yet; the reviewed part is weighed up"
-    )
-    if gaps:
-        notes.append(
-            f"draw {draw.draw_id}: {gaps} cases were skipped or passed over in the queue; they count as missing at random"
-        )
-    kept, dropped = [], []
-    counts = {row["market"]: row for row in per_market.iter_rows(named=True)}
-    for (market,), part in frame.group_by("market", maintain_order=True):
-        row = counts.get(str(market))
-        pi = part["pi"].to_numpy()
-        if row is None or row["done"] == row["drawn"]:
-            kept.append(part)
-        elif (row["sampled"] == 0 and (pi < 1).any()) or (row["certain"] == 0 and (pi >= 1).any()):
-            dropped.append(str(market))
-        else:
-            fresh = partial_probabilities(pi, sampled=row["sampled"], certain=row["certain"])
-            kept.append(part.with_columns(pl.Series("pi", fresh)))
-    if dropped:
-        notes.append(
-            f"draw {draw.draw_id}: too few rulings yet in {', '.join(sorted(dropped))}; outside the population for now"
-        )
-    return pl.concat(kept) if kept else frame.clear()
-
-
-def _domain_names(frames: Sequence[pl.DataFrame], by: Sequence[str]) -> pl.DataFrame:
-    if not by:
-        return pl.DataFrame()
-    return pl.concat([frame.select(by).unique() for frame in frames]).unique().sort(by)
-
-
-def _rates(
-    parts: Sequence[tuple[pl.DataFrame, pl.DataFrame]], names: pl.DataFrame | None, domains: int
-) -> dict[str, list[Estimate]]:
-    """Outcome -> one Estimate a domain, pooled over disjoint frames."""
-    sums: dict[str, Totals] = {}
-    for frame, done in parts:
-        if frame.is_empty():
-            continue
-        code = None
-        if names is not None:
-            coded = names.with_row_index("_domain")
-            code = frame.join(coded, on=names.columns, how="left", maintain_order="left")["_domain"]
-        places = frame.select("decision_id").with_row_index("_place")
-        reviewed = done.join(places, on="decision_id", how="inner", validate="1:1")
-        for outcome, possible in OUTCOMES.items():
-            totals = domain_totals(
-                frame["p_overturn"].to_numpy(),
-                frame["pi"].to_numpy(),
-                reviewed["_place"].to_numpy().astype(np.int64),
-                _outcome(reviewed, outcome),
-                domain=None if code is None else code.to_numpy().astype(np.int64),
-                domains=domains,
-                possible=None if possible is None else frame[possible].to_numpy(),
-            )
-            sums[outcome] = sums[outcome] + totals if outcome in sums else totals
-    if not sums:
-        raise EstimateError("too few rulings in every market to tell a rate yet; rule on more of the batch")
-    return {outcome: estimates(totals) for outcome, totals in sums.items()}
-
-
-def _outcome(reviewed: pl.DataFrame, outcome: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """1 where the ruling found this outcome, else 0; order of `reviewed`."""
-    named = pl.col("error_class")
-    differs = pl.col("ruled_label") != pl.col("label")
-    if outcome == "total":
-        wrong = pl.when(named.is_null()).then(differs).otherwise(named != "policy_unclear")
-    else:
-        wrong = (named == outcome).fill_null(False)
-    return reviewed.select(wrong.cast(pl.Float64)).to_series().to_numpy()
 
 
 def _say_not_drawn(store: Store, notes: list[str]) -> None:

@@ -3,11 +3,14 @@
 For domain d: rate = (sum over the frame of yhat + sum over the sample of w e) / N, with w = 1 / pi, e = y - yhat and yhat
 the score recalibrated on the sample. The weighted residuals make it right whatever the score is worth; a good
 score makes it narrow. All sums add up, so pooling disjoint frames or regions is an addition (`Totals`).
+Variance: sum of (1 - pi)(w e)^2; where errors come in clusters, the sum over ultimate clusters (Hansen, Hurwitz and Madow
+1953; Sarndal, Swensson and Wretman 1992, 4.6) if that is larger; SME error adds the second phase (ibid. ch. 9).
 Sources: Cassel, Sarndal and Wretman (1976); Angelopoulos et al. (2023, arXiv 2301.09633).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -23,6 +26,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 ENOUGH = 30.0  # effective reviews below which a rate is "unknown"
+SMOOTH = 40.0  # degrees of freedom from which logit-t holds; below, Wilson's interval
+CLUSTERS = 10  # reviewed clusters of a domain below which a variance between them cannot be told
 _EDGE = 1e-6
 
 
@@ -37,11 +42,16 @@ class Estimate:
     n_eff: float | None  # reviews of a random draw with the same width; None for a census
     errors_found: int
     population: int  # decisions
-    method: Literal["logit-t", "wilson n_eff", "census", "none"]
-    status: Literal["measured", "unknown"]
+    method: Literal["logit-t", "wilson n_eff", "census", "none", "hierarchical"]
+    status: Literal["measured", "unknown", "modelled"]
     reviews_needed: int = 0  # about how many more until the rate counts as measured
+    clustering: float = (
+        1.0  # times wider than if errors did not come in clusters, on the scale of the standard error
+    )
 
     def __str__(self) -> str:
+        if self.status == "modelled":
+            return f"modelled {self.rate:.1%} ({self.low:.1%} to {self.high:.1%})"
         if self.n_reviewed == 0:
             return f"not known yet (0 reviewed, about {self.reviews_needed} needed)"
         text = f"{self.rate:.1%} ({self.low:.1%} to {self.high:.1%}, {self.n_reviewed:,} reviewed)"
@@ -54,18 +64,31 @@ class Estimate:
 class Totals:
     """Sums by domain, each of shape (domains,). Adding two of disjoint frames pools them."""
 
-    population: Floats
-    model: Floats  # sum of yhat over the frame
-    residual: Floats  # sum of w e over the sample
-    v: Floats  # sum of (1 - pi)(w e)^2 n / (n - 1)
+    population: Floats  # decisions
+    size: Floats  # sum of x over the frame; x is 1, or the views of the decision
+    model: Floats  # sum of x yhat over the frame
+    residual: Floats  # sum of w x e over the sample
+    v: Floats  # estimated variance of the sum above: see the module's first lines
     v2: Floats  # sum of squares of the terms of v
-    anticipated: Floats  # sum over the frame of (1 - pi) / pi * y* (1 - y*)
+    v_plain: Floats  # v if errors did not come in clusters
+    anticipated: Floats  # sum over the frame of (1 - pi) / pi * x^2 y* (1 - y*)
     reviewed: Floats
     found: Floats  # errors in the sample
     found_at_random: Floats  # errors in the sample with pi < 1
+    shown_wrong: Floats  # sum of x over the errors in the sample
+    shown_right: Floats  # sum of x over the decisions in the sample that were right
 
     def __add__(self, other: Totals) -> Totals:
         return Totals(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondPhase:
+    """What a panel said about some of the sample, each of shape (n,), in the order of the sample."""
+
+    asked: Bools  # whether the panel ruled
+    chance: Floats  # with which probability it was asked to, in (0, 1]
+    verdict: Floats  # 1 where it found the error; 0 where it did not or was not asked
 
 
 def recalibrate(logit_p: Floats, y: Floats, weight: Floats) -> tuple[float, float]:
@@ -108,13 +131,18 @@ def domain_totals(
     domains: int = 1,
     possible: Bools | None = None,
     calibration: tuple[float, float] | None = None,
+    exposure: Floats | None = None,
+    clusters: Sequence[Ints] = (),
+    second: SecondPhase | None = None,
 ) -> Totals:
     """Sums by domain for one frame and one outcome.
 
     `p`, `pi`: shape (N,), the whole frame, scores in [0, 1] and inclusion probabilities in (0, 1]. `sample`: indices of the
     reviewed decisions, shape (n,); `y`: 1 where the SME found the error, shape (n,). `domain`: codes in [0, domains).
     `possible`: where the error can occur at all (an error class); elsewhere the model's mean is 0. `calibration`: (a, b) to
-    use instead of fitting them. Raises EstimateError if an inclusion probability is missing, 0 or above 1.
+    use instead of fitting them. `exposure`: views, shape (N,), to weigh decisions by. `clusters`: codes of shape (n,), like
+    the moderator; the largest variance counts. `second`: a panel's word on part of the sample; the rate is then what the
+    panel would overturn. Raises EstimateError if an inclusion probability is missing, 0 or above 1.
     """
     if not (np.isfinite(pi).all() and (pi > 0).all() and (pi <= 1).all()):
         raise EstimateError(
@@ -123,16 +151,15 @@ def domain_totals(
         )
     code = np.zeros(len(p), np.int64) if domain is None else domain
     able = np.ones(len(p), bool) if possible is None else possible
+    x = np.ones(len(p)) if exposure is None else exposure
     log_odds = logit(np.clip(p, _EDGE, 1 - _EDGE))
     inside = able[sample]
     w = 1 / pi[sample]
     a, b = calibration or recalibrate(log_odds[sample][inside], y[inside], w[inside])
     yhat = np.where(able, expit(a + b * log_odds), 0.0)
-    e = y - yhat[sample]
-    n = len(sample)
-    v = (1 - pi[sample]) * (w * e) ** 2 * (n / (n - 1) if n > 1 else 1.0)
     doubted = 0.8 * yhat + 0.2 * (yhat.sum() / max(able.sum(), 1)) * able
-    there = code[sample]
+    found, right, e, more = _verdicts(y, yhat[sample], w * x[sample], pi[sample], second)
+    there, terms = code[sample], np.sqrt(1 - pi[sample]) * w * x[sample] * e
 
     def over_frame(values: Floats | None) -> Floats:
         return np.bincount(code, values, domains).astype(float)
@@ -140,16 +167,62 @@ def domain_totals(
     def over_sample(values: Floats | None) -> Floats:
         return np.bincount(there, values, domains).astype(float)
 
+    v, v2 = v_plain, _ = _spread(there, terms, more, domains)
+    for codes in clusters:
+        wide, wide2 = _clustered_spread(there, codes, terms, more, domains)
+        v, v2 = np.where(wide > v, wide, v), np.where(wide > v, wide2, v2)
     return Totals(
         population=over_frame(None),
-        model=over_frame(yhat),
-        residual=over_sample(w * e),
-        v=over_sample(v),
-        v2=over_sample(v * v),
-        anticipated=over_frame((1 - pi) / pi * doubted * (1 - doubted)),
+        size=over_frame(x),
+        model=over_frame(x * yhat),
+        residual=over_sample(w * x[sample] * e),
+        v=v,
+        v2=v2,
+        v_plain=v_plain,
+        anticipated=over_frame((1 - pi) / pi * x * x * doubted * (1 - doubted)),
         reviewed=over_sample(None),
-        found=over_sample(y),
-        found_at_random=over_sample(y * (pi[sample] < 1)),
+        found=over_sample(found),
+        found_at_random=over_sample(found * (pi[sample] < 1)),
+        shown_wrong=over_sample(found * x[sample]),
+        shown_right=over_sample(right * x[sample]),
+    )
+
+
+def _verdicts(
+    y: Floats, yhat: Floats, weight: Floats, pi: Floats, second: SecondPhase | None
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Shown wrong, shown right, residual, and the variance that asking the panel about a part adds; each (n,)."""
+    if second is None:
+        return y, 1 - y, y - yhat, np.zeros(len(y))
+    correction = np.where(second.asked, (second.verdict - y) / second.chance, 0.0)
+    more = pi * (1 - second.chance) * (correction * weight) ** 2
+    return second.asked * second.verdict, second.asked * (1 - second.verdict), y + correction - yhat, more
+
+
+def _spread(there: Ints, terms: Floats, more: Floats, domains: int) -> tuple[Floats, Floats]:
+    """Sum of squared terms and of the squares' squares by domain; each decision stands for itself."""
+    n = len(terms)
+    squares = terms**2 * (n / (n - 1) if n > 1 else 1.0) + more
+    return (
+        np.bincount(there, squares, domains).astype(float),
+        np.bincount(there, squares**2, domains).astype(float),
+    )
+
+
+def _clustered_spread(
+    there: Ints, codes: Ints, terms: Floats, more: Floats, domains: int
+) -> tuple[Floats, Floats]:
+    """The same with the terms of a cluster added up before they are squared; 0 where clusters are too few."""
+    pairs, place = np.unique(np.stack([there, codes]), axis=1, return_inverse=True)
+    owner, place = pairs[0].astype(np.int64), place.ravel()
+    count = np.bincount(owner, minlength=domains).astype(float)
+    enough = count >= CLUSTERS
+    factor = np.where(enough, count / np.maximum(count - 1, 1), 0.0)[owner]
+    squares = np.bincount(place, terms, len(owner)) ** 2 * factor
+    squares = squares + np.bincount(place, more, len(owner)) * (factor > 0)
+    return (
+        np.bincount(owner, squares, domains).astype(float),
+        np.bincount(owner, squares**2, domains).astype(float),
     )
 
 
@@ -158,18 +231,18 @@ def estimates(totals: Totals, *, confidence: float = 0.95) -> list[Estimate]:
 
     What the reviews have shown already bounds rate and interval: a domain holds at least the errors found and at most all
     but the decisions found right.
-    Interval: logit-t if at least 15 errors outside the take-all part carry it (df >= 30), else Wilson with n_eff.
+    Interval: logit-t if at least 20 errors outside the take-all part carry it (df >= 40), else Wilson with n_eff.
     """
-    size = np.maximum(totals.population, 1)
+    size = np.where(totals.size > 0, totals.size, 1.0)
     mean = totals.model / size
     raw = (totals.model + totals.residual) / size
-    least = totals.found / size
-    most = 1 - (totals.reviewed - totals.found) / size
-    rate = np.clip(raw, least, most)
+    least = totals.shown_wrong / size
+    most = 1 - totals.shown_right / size
+    rate = np.clip(raw, least, np.maximum(most, least))
     variance, anticipated = totals.v / size**2, totals.anticipated / size**2
     df = np.minimum(2 * totals.v**2 / np.maximum(totals.v2, 1e-300), 2 * totals.found_at_random)
     n_eff = _effective(rate, variance, mean, anticipated)
-    smooth = (df >= 30) & (raw > 0) & (rate < 1)
+    smooth = (df >= SMOOTH) & (raw > 0) & (rate < 1)
     low_t, high_t = logit_t(rate, variance, df, confidence=confidence)
     low_w, high_w = wilson_rate(rate, n_eff, confidence=confidence)
     low = np.clip(np.where(smooth, low_t, low_w), least, rate)
@@ -183,11 +256,16 @@ def estimates(totals: Totals, *, confidence: float = 0.95) -> list[Estimate]:
 
 
 def _effective(rate: Floats, variance: Floats, mean: Floats, anticipated: Floats) -> Floats:
-    """Reviews of a random draw with the same variance; infinite where nothing is left to chance."""
+    """Reviews of a random draw with the same variance; infinite where nothing is left to chance.
+
+    The harmonic mean of what the sample says and what the model anticipates: the sample's word alone is small just when
+    the rate is, and covers too seldom; the model's alone is blind where the model is.
+    """
     from_model = mean * (1 - mean) / np.maximum(anticipated, 1e-300)
     from_sample = rate * (1 - rate) / np.maximum(variance, 1e-300)
     usable = (rate > 0) & (rate < 1) & (variance > 0)
-    return np.where(usable, np.minimum(from_model, from_sample), from_model)
+    both = 2 / (1 / np.maximum(from_model, 1e-300) + 1 / np.maximum(from_sample, 1e-300))
+    return np.where(usable, both, from_model)
 
 
 def _estimate(
@@ -197,7 +275,7 @@ def _estimate(
     found = int(round(float(totals.found[i])))
     common = {"n_reviewed": reviewed, "errors_found": found, "population": population}
     if reviewed == population and population and totals.v[i] == 0:
-        exact = found / population
+        exact = float(totals.shown_wrong[i] / totals.size[i]) if totals.size[i] > 0 else 0.0
         return Estimate(
             rate=exact, low=exact, high=exact, n_eff=None, method="census", status="measured", **common
         )
@@ -216,5 +294,6 @@ def _estimate(
         method="logit-t" if smooth else "wilson n_eff",
         status="measured" if known else "unknown",
         reviews_needed=min(more, population - reviewed),
+        clustering=float((totals.v[i] / totals.v_plain[i]) ** 0.5) if totals.v_plain[i] > 0 else 1.0,
         **common,
     )

@@ -7,8 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from evenhand.errors import OutsideError
+from evenhand.errors import OutsideError, UserError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @contextmanager
@@ -46,3 +50,14 @@ def write_text(target: Path, text: str) -> None:
     """Write `text` as UTF-8 to `target`, whole or not at all."""
     with atomic_path(target) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def write_table(table: pl.DataFrame, target: Path) -> None:
+    """Write a table to a .csv or .parquet file, whole or not at all; UserError for another kind."""
+    if target.suffix not in (".csv", ".parquet"):
+        raise UserError(f"{target}: tables are written as .csv or .parquet")
+    with atomic_path(target) as part:
+        if target.suffix == ".csv":
+            table.write_csv(part)
+        else:
+            table.write_parquet(part)

@@ -51,6 +51,7 @@ SCORES = pl.Schema(
         ("p_predicted", pl.Float64),
         ("p_decided", pl.Float64),
         ("reasons", pl.String),
+        ("support", pl.String),
         ("model_version", pl.String),
     ]
 )
@@ -92,4 +93,7 @@ def scan_scores(
 def _scan(files: list[Path], schema: pl.Schema) -> pl.LazyFrame:
     if not files:
         return pl.LazyFrame(schema=schema)
-    return pl.scan_parquet(files, hive_partitioning=False).select(schema.names())
+    found = pl.scan_parquet(
+        files, hive_partitioning=False, schema=schema, missing_columns="insert", extra_columns="ignore"
+    )
+    return found.select(schema.names())

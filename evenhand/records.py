@@ -141,7 +141,7 @@ class Ruling:
     draw_id: str | None = None
     replaces: int | None = None  # id of the ruling this one corrects
     seconds: float | None = None  # time the SME took
-    source: Literal["app", "ingest", "benchmark"] = "app"
+    source: Literal["app", "ingest", "benchmark", "panel"] = "app"
 
     def __post_init__(self) -> None:
         where = f"ruling on case {self.case_id}"

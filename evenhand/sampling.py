@@ -20,8 +20,8 @@ from evenhand.errors import SampleError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: Shares of the budget that may be spent on the highest scores.
-PHIS = tuple(round(0.05 * k, 2) for k in range(15))
+PHI_MAX = 0.7  # share of the budget that may be spent on the highest scores
+_HALVINGS = 10  # of the interval of phi: to within 0.001
 _EDGE = 1e-6  # a score of exactly 0 or 1 still leaves room for doubt
 
 
@@ -50,7 +50,7 @@ def inclusion_probabilities(
     n: int,
     *,
     phi: float = 0.0,
-    floor: float = 0.5,
+    floor: float = 0.35,
     cell_floor: float = 0.5,
     cell: Ints | None = None,
 ) -> Floats:
@@ -75,8 +75,9 @@ def inclusion_probabilities(
     spread = np.sqrt(q * (1 - q))
     flat = np.full(len(rest), 1 / len(rest))
     if cell is not None:
-        _, code, count = np.unique(cell[rest], return_inverse=True, return_counts=True)
-        flat = (1 - cell_floor) * flat + cell_floor / (len(count) * count[code])
+        code = cell[rest]
+        count = np.bincount(code)
+        flat = (1 - cell_floor) * flat + cell_floor / ((count > 0).sum() * count[code])
     pi[rest] = capped((1 - floor) * spread / spread.sum() + floor * flat, n - top)
     return pi
 
@@ -86,7 +87,7 @@ def choose_phi(
     n: int,
     *,
     kappa: float,
-    floor: float = 0.5,
+    floor: float = 0.35,
     cell_floor: float = 0.5,
     cell: Ints | None = None,
 ) -> float:
@@ -99,16 +100,23 @@ def choose_phi(
         raise SampleError(
             f"kappa is {kappa}; give a positive number, like 1.0 (never wider than a random draw)"
         )
+    order = np.argsort(-p, kind="stable")  # once: sorted scores sort quickly again
+    p, cell = p[order], None if cell is None else cell[order]
     doubted = 0.7 * p + 0.3 * p.mean()
     variance, mean = doubted * (1 - doubted), p.mean()
     limit = kappa**2 * mean * (1 - mean) * len(p) ** 2 / n
-    best = 0.0
-    for phi in PHIS[1:]:
+
+    def holds(phi: float) -> bool:
         pi = inclusion_probabilities(p, n, phi=phi, floor=floor, cell_floor=cell_floor, cell=cell)
-        if (variance * (1 - pi) / pi).sum() > limit:
-            break
-        best = phi
-    return best
+        return bool((variance * (1 - pi) / pi).sum() <= limit)
+
+    if holds(PHI_MAX):
+        return PHI_MAX
+    low, high = 0.0, PHI_MAX
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
 
 
 def hashed_uniform(salt: str, ids: Sequence[str]) -> Floats:

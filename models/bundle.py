@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from evenhand.errors import ModelError, PolicyMismatch
 from evenhand.files import write_text
 from models.baseline import CharBaseline
-from models.classifier import EncoderClassifier, Floats
-from models.consensus import Consensus, fold_of
-from models.encoder import Floats32
+from models.classifier import EncoderClassifier, Floats, in_int8
+from models.encoder import Encoder, Floats32, load_encoder
+from models.evidence import Evidence, VectorHeads
 from models.flagging import Flagger, LabelView
 from models.precedents import Precedents
 
@@ -47,8 +47,8 @@ class ModelBundle:
 
     manifest: Manifest
     classifier: EncoderClassifier
-    baseline: CharBaseline
-    consensus: Consensus
+    base: Encoder  # as it was before fine-tuning: evidence from it has seen no ruling
+    evidence: Evidence
     flagger: Flagger
     precedents: Precedents
 
@@ -63,26 +63,45 @@ class ModelBundle:
             )
         return key
 
-    def view(self, decisions: pl.DataFrame, pooled: Floats32) -> LabelView:
-        """Label probabilities of all three models for each decision; `pooled` are the vectors of their texts, same order."""
+    @property
+    def baseline(self) -> CharBaseline:
+        """The character model taught by rulings."""
+        return self.evidence.char_by_rulings
+
+    def view(
+        self,
+        decisions: pl.DataFrame,
+        vectors: Floats32,
+        *,
+        by_rulings: tuple[CharBaseline, VectorHeads] | None = None,
+    ) -> LabelView:
+        """What all label models say of each decision; `vectors` from `encode`, same order.
+
+        `by_rulings` stands in for the models taught by rulings (`Evidence.odds`).
+        """
         keys = [self.head_key(v, a) for v, a in decisions.select("policy_version", "area").iter_rows()]
         texts, labels = decisions["text"].to_list(), decisions["label"].to_list()
+        decided = np.array(
+            [self._label_index(k, label) for k, label in zip(keys, labels, strict=True)], np.int64
+        )
         names = np.asarray(keys)
         encoder: list[Floats] = [np.empty(0)] * len(keys)
         baseline: list[Floats] = [np.empty(0)] * len(keys)
-        peers: list[Floats] = [np.empty(0)] * len(keys)
-        fold = fold_of(decisions["decision_id"].to_list())
+        tuned, base = np.split(vectors, 2, axis=1)
+        grams = self.baseline.features(texts)
         for key in dict.fromkeys(keys):
             here = np.flatnonzero(names == key)
-            by_encoder = self.classifier.head_proba(pooled[here], key)
-            by_baseline = self.baseline.proba([texts[i] for i in here], key)
-            by_peers = self.consensus.head_proba(
-                self.consensus.features([texts[i] for i in here]), fold[here], key
-            )
+            by_encoder = self.classifier.head_proba(tuned[here], key)
+            by_baseline = self.baseline.head_proba(grams[here], key)
             for row, i in enumerate(here):
-                encoder[i], baseline[i], peers[i] = by_encoder[row], by_baseline[row], by_peers[row]
-        decided = [self._label_index(key, label) for key, label in zip(keys, labels, strict=True)]
-        return LabelView(encoder, baseline, peers, np.array(decided, np.int64))
+                encoder[i], baseline[i] = by_encoder[row], by_baseline[row]
+        ids = decisions["decision_id"].to_list()
+        odds = self.evidence.odds(grams, base, keys, decided, ids, by_rulings=by_rulings)
+        return LabelView(encoder, baseline, odds, decided)
+
+    def features(self, decisions: pl.DataFrame, view: LabelView) -> Floats:
+        """The flagger's features of each decision."""
+        return self.flagger.features(view, decisions, view.decided == 0)
 
     def _label_index(self, key: str, label: str) -> int:
         names = self.classifier.heads[key].labels
@@ -91,15 +110,15 @@ class ModelBundle:
         return names.index(label)
 
     def judge(self, decisions: pl.DataFrame, pooled: Floats32 | None = None) -> pl.DataFrame:
-        """Judge decisions: decision_id, p_overturn, predicted_label, p_predicted, p_decided, reasons; same row order.
+        """Judge decisions: decision_id, p_overturn, predicted_label, p_predicted, p_decided, reasons, support.
 
-        `decisions` has decision_id, text, area, policy_version, label, moderator_id. Identical texts are encoded once;
+        Same row order. `decisions` has decision_id, text, area, language, policy_version, label, moderator_id. Identical texts are encoded once;
         `pooled` hands in vectors that are known already.
         """
         if pooled is None:
             pooled = self.encode(decisions["text"])
         view = self.view(decisions, pooled)
-        features = self.flagger.features(view, decisions)
+        features = self.features(decisions, view)
         predicted, p_predicted, p_decided = self.reading(decisions, view)
         return pl.DataFrame(
             {
@@ -109,16 +128,19 @@ class ModelBundle:
                 "p_predicted": p_predicted,
                 "p_decided": p_decided,
                 "reasons": self.flagger.reasons(decisions, predicted, p_predicted, features),
+                "support": self.flagger.support(decisions["area"].to_list(), decisions["language"].to_list()),
             },
             schema_overrides={"p_overturn": pl.Float64},
         )
 
     def encode(self, texts: pl.Series) -> Floats32:
-        """Vectors of the texts, shape (n, dim); identical texts are encoded once."""
-        distinct = texts.unique(maintain_order=True)
-        place = {text: i for i, text in enumerate(distinct)}
-        vectors = self.classifier.pooled(distinct.to_list())
-        return np.asarray(vectors[[place[text] for text in texts]])
+        """As the function `encode`."""
+        return encode(self.classifier, self.base, texts)
+
+    @staticmethod
+    def tuned(vectors: Floats32) -> Floats32:
+        """The fine-tuned encoder's half of what `encode` gives."""
+        return np.ascontiguousarray(np.split(vectors, 2, axis=1)[0])
 
     def reading(
         self, decisions: pl.DataFrame, view: LabelView
@@ -137,8 +159,7 @@ class ModelBundle:
         """Write safetensors, tokenizer and JSON to `folder`; nothing is pickled."""
         folder.mkdir(parents=True, exist_ok=True)
         self.classifier.save(folder)
-        self.baseline.save(folder)
-        self.consensus.save(folder)
+        self.evidence.save(folder)
         self.flagger.save(folder)
         self.precedents.save(folder)
         write_text(folder / "manifest.json", json.dumps(asdict(self.manifest), ensure_ascii=False, indent=1))
@@ -149,13 +170,31 @@ class ModelBundle:
         try:
             raw = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             manifest = Manifest(**{**raw, "policy_versions": tuple(raw["policy_versions"])})
+            classifier = EncoderClassifier.load(folder, allow_download=allow_download)
             return cls(
                 manifest=manifest,
-                classifier=EncoderClassifier.load(folder, allow_download=allow_download),
-                baseline=CharBaseline.load(folder),
-                consensus=Consensus.load(folder),
+                classifier=classifier,
+                base=base_of(classifier, allow_download=allow_download),
+                evidence=Evidence.load(folder),
                 flagger=Flagger.load(folder),
                 precedents=Precedents.load(folder),
             )
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise ModelError(f"{folder}: not a whole model ({problem}); register it again") from problem
+
+
+def encode(classifier: EncoderClassifier, base: Encoder, texts: pl.Series) -> Floats32:
+    """Vectors of the texts, shape (n, 2 dim): by the fine-tuned encoder, then by the base one; identical texts once."""
+    distinct = texts.unique(maintain_order=True)
+    place = {text: i for i, text in enumerate(distinct)}
+    vectors = np.concatenate([classifier.pooled(distinct.to_list()), base.pooled(distinct.to_list())], axis=1)
+    return np.asarray(vectors[[place[text] for text in texts]])
+
+
+def base_of(classifier: EncoderClassifier, *, allow_download: bool = False) -> Encoder:
+    """The encoder that `classifier` was fine-tuned from, judging in 8 bits where it does."""
+    tuned = classifier.encoder
+    base = load_encoder(tuned.name, max_tokens=tuned.max_tokens, allow_download=allow_download)
+    if classifier.int8:
+        in_int8(base.model)
+    return base

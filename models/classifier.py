@@ -79,6 +79,15 @@ def heads_of(policies: Sequence[PolicyVersion]) -> tuple[dict[str, HeadSpec], di
     return heads, where
 
 
+def in_int8(body: torch.nn.Module) -> None:
+    """Quantise the linear layers of `body` in place: 8-bit weights, activations scaled batch by batch."""
+    torch.backends.quantized.engine = "x86"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated for a package that we do not need; torch is pinned
+        parts = {torch.nn.Linear: per_channel_dynamic_qconfig}
+        quantize_dynamic(body, parts, inplace=True)  # type: ignore[no-untyped-call]
+
+
 class EncoderClassifier(torch.nn.Module):
     """A shared encoder with linear heads on the mean-pooled vector."""
 
@@ -138,11 +147,7 @@ class EncoderClassifier(torch.nn.Module):
         if self.int8 or "x86" not in torch.backends.quantized.supported_engines:
             return
         self._before_int8 = self.trained_tensors()
-        torch.backends.quantized.engine = "x86"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecated for a package that we do not need; torch is pinned
-            parts = {torch.nn.Linear: per_channel_dynamic_qconfig}
-            quantize_dynamic(self.body, parts, inplace=True)  # type: ignore[no-untyped-call]
+        in_int8(self.body)
         self.int8 = True
 
     def trained_tensors(self) -> dict[str, torch.Tensor]:

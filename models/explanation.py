@@ -1,7 +1,8 @@
-"""The explanation card: one sentence, the words that carry the flag, the nearest precedents."""
+"""The explanation card: one sentence, the words that carry the flag, what would change it, the nearest precedents."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,112 +10,149 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.bundle import ENCODER_SHARE, ModelBundle
-from models.classifier import LabelModel
-from models.words import pieces
+from models.deletion import Found, Read, search
+from models.precedents import Near
+from models.words import Span, words
 
 Floats = NDArray[np.float64]
-SHOWN_SPANS = 5
-_SPAN_ENOUGH = 0.15  # share of the strongest span's weight below which a span is not shown
+READ = 2_000  # characters; no label model reads further
+_TOKENS = 1_600  # a case may cost about so many of the encoder's tokens: 0.2 s on one core
 
 
 def explain(bundle: ModelBundle, decisions: pl.DataFrame) -> list[dict[str, Any]]:
     """One card a decision, in order.
 
-    `decisions` has decision_id, case_id, text, area, policy_version, label, moderator_id. A card: `sentence`,
-    `predicted_label`, `p_predicted`, `spans` (start, end in characters; weight in [-1, 1], above 0 speaks for an overturn),
-    `precedents` (nearest rulings of the area, for and against). Spans come from leaving out one piece of text at a time: what
-    the log odds of the decided label gain without it.
+    `decisions` has decision_id, case_id, text, language, area, policy_version, label, moderator_id. A card:
+
+    - `sentence`: one line that says it all; names of labels stand in “ ”;
+    - `predicted_label`, `p_predicted`;
+    - `spans`: start, end in characters; weight in [-1, 1]: above 0 speaks for an overturn, the strongest is 1 (what the log odds
+      of the decided label gain when the spans above 0 are deleted together, and lose of it when this one stays); `flip`: is it
+      among the words of the flip;
+    - `flip`: None, or `label` and `p` that the text reads like without the spans marked `flip` (`models.deletion.Flip`);
+    - `precedents`: three rulings of the area, for and against (`Precedents.nearest`).
     """
     if decisions.is_empty():
         return []
     vectors = bundle.encode(decisions["text"])
-    view = bundle.view(decisions, vectors)
-    predicted, p_predicted, _ = bundle.reading(decisions, view)
-    spans = _spans(bundle, decisions)
-    near = bundle.precedents.nearest(vectors, decisions["area"].to_list(), decisions["case_id"].to_list())
+    predicted, p_predicted, _ = bundle.reading(decisions, bundle.view(decisions, vectors))
+    near = bundle.precedents.nearest(
+        bundle.tuned(vectors),
+        decisions["area"].to_list(),
+        decisions["case_id"].to_list(),
+        decisions["label"].to_list(),
+    )
     cards = []
     for i, row in enumerate(decisions.iter_rows(named=True)):
-        precedents = [_precedent(bundle, place, cosine, row["label"]) for place, cosine in near[i]]
+        spans = words(row["text"], READ)
+        labels = bundle.classifier.heads[bundle.head_key(row["policy_version"], row["area"])].labels
+        found = found_in(bundle, row, spans, predicted[i])
+        flip = {"label": labels[found.flip.label], "p": round(found.flip.p, 4)} if found.flip else None
+        precedents = [_precedent(bundle, case, row["label"]) for case in near[i]]
+        p = float(p_predicted[i])
         cards.append(
             {
-                "sentence": _sentence(row["label"], predicted[i], float(p_predicted[i]), precedents),
+                "sentence": sentence(row["label"], predicted[i], p, precedents, flip, words=len(spans)),
                 "predicted_label": predicted[i],
-                "p_predicted": round(float(p_predicted[i]), 4),
-                "spans": spans[i],
+                "p_predicted": round(p, 4),
+                "spans": shown(row["text"], spans, found),
+                "flip": flip,
                 "precedents": precedents,
             }
         )
     return cards
 
 
-def _precedent(bundle: ModelBundle, place: int, cosine: float, label: str) -> dict[str, Any]:
-    row = bundle.precedents.cases.row(place, named=True)
+def found_in(bundle: ModelBundle, row: dict[str, Any], spans: Sequence[Span], predicted: str) -> Found:
+    """What the decision `row` hangs on, of the words `spans` of its text."""
+    key = bundle.head_key(row["policy_version"], row["area"])
+    labels = bundle.classifier.heads[key].labels
+    tokens = len(bundle.classifier.encoder.tokens([row["text"]])[0])
+    return search(
+        row["text"],
+        spans,
+        reader(bundle, key),
+        decided=labels.index(row["label"]),
+        predicted=labels.index(predicted),
+        passes=_TOKENS // tokens,
+    )
+
+
+def reader(bundle: ModelBundle, head: str) -> Read:
+    """The label probabilities of `ModelBundle.reading`: encoder and character model mixed."""
+
+    def read(texts: Sequence[str]) -> Floats:
+        by_encoder = bundle.classifier.proba(texts, head)
+        by_characters = bundle.baseline.proba(texts, head)
+        return ENCODER_SHARE * by_encoder + (1 - ENCODER_SHARE) * by_characters
+
+    return read
+
+
+def shown(text: str, spans: Sequence[Span], found: Found) -> list[dict[str, Any]]:
+    """The words to mark, in text order; neighbours of the same kind with nothing but space between them are one span."""
+    marked: list[dict[str, Any]] = []
+    flips = found.flip.words if found.flip else frozenset()
+    for i in sorted(flips | set(found.weights)):
+        (start, end), weight, flip = spans[i], round(found.weights.get(i, 0.0), 3), i in flips
+        last = marked[-1] if marked else None
+        if (
+            last is not None
+            and last["flip"] == flip
+            and np.sign(last["weight"]) == np.sign(weight)
+            and not text[last["end"] : start].strip()
+        ):
+            last["end"] = end
+            last["weight"] = max(last["weight"], weight, key=abs)
+        else:
+            marked.append({"start": start, "end": end, "weight": weight, "flip": flip})
+    return marked
+
+
+def _precedent(bundle: ModelBundle, near: Near, label: str) -> dict[str, Any]:
+    row = bundle.precedents.cases.row(near.row, named=True)
     return {
         **{name: row[name] for name in ("case_id", "text", "language", "market", "label", "policy_version")},
         "ruled_at": row["ruled_at"].isoformat(),
-        "similarity": round(cosine, 3),
+        "similarity": round(near.cosine, 3),
         "agrees_with_decision": row["label"] == label,
+        "other_side": near.other_side,
     }
 
 
-def _sentence(label: str, predicted: str, p: float, precedents: list[dict[str, Any]]) -> str:
-    against = sum(not case["agrees_with_decision"] for case in precedents)
-    if predicted == label:
-        said = f"The text reads like {label} ({p:.0%}), as decided"
+def sentence(
+    label: str,
+    predicted: str,
+    p: float,
+    precedents: Sequence[dict[str, Any]],
+    flip: dict[str, Any] | None,
+    *,
+    words: int,
+) -> str:
+    """One line: the decision against the reading, the nearest precedents, what would change it.
+
+    Names of labels stand in “ ”, so that a page can put titles for them.
+    """
+    if not words:
+        said = f"There are no words to read; “{predicted}” is the likeliest label here ({p:.0%})"
+    elif predicted == label:
+        said = f"The text reads like “{label}” ({p:.0%}), as decided"
     else:
-        said = f"Decided {label}; the text reads like {predicted} ({p:.0%})"
+        said = f"Decided “{label}”; the text reads like “{predicted}” ({p:.0%})"
+    said += f"; {_ruled(label, precedents)}."
+    return f"{said} Without the outlined words it would read like “{flip['label']}”." if flip else said
+
+
+def _ruled(label: str, precedents: Sequence[dict[str, Any]]) -> str:
+    """How the nearest precedents were ruled; one that is shown for being of the other side is not counted among them."""
     if not precedents:
-        return f"{said}; there is no precedent in this area yet."
-    if against == 0:
-        return f"{said}; the {len(precedents)} nearest precedents were ruled {label} too."
-    return f"{said}; {against} of the {len(precedents)} nearest precedents were ruled otherwise."
-
-
-def _odds(bundle: ModelBundle, texts: list[str], head: str, label: int) -> Floats:
-    """Log odds of the label by both models, shape (n,)."""
-    readers: list[tuple[float, LabelModel]] = [
-        (ENCODER_SHARE, bundle.classifier),
-        (1 - ENCODER_SHARE, bundle.baseline),
-    ]
-    mixed = sum(
-        (share * model.proba(texts, head)[:, label] for share, model in readers), np.zeros(len(texts))
-    )
-    p = np.clip(mixed, 1e-4, 1 - 1e-4)
-    return np.asarray(np.log(p) - np.log1p(-p))
-
-
-def _spans(bundle: ModelBundle, decisions: pl.DataFrame) -> list[list[dict[str, Any]]]:
-    """The pieces whose absence changes the decided label's odds most; all variants of a head in one batch."""
-    found: list[list[dict[str, Any]]] = [[] for _ in range(decisions.height)]
-    rows = list(decisions.iter_rows(named=True))
-    heads = [bundle.head_key(row["policy_version"], row["area"]) for row in rows]
-    for key in dict.fromkeys(heads):
-        labels = bundle.classifier.heads[key].labels
-        here = [i for i, head in enumerate(heads) if head == key]
-        for name in dict.fromkeys(rows[i]["label"] for i in here):
-            same = [i for i in here if rows[i]["label"] == name]
-            cuts = [pieces(rows[i]["text"]) for i in same]
-            variants = []
-            for i, spans in zip(same, cuts, strict=True):
-                text = rows[i]["text"]
-                variants += [text, *(text[:start] + text[end:] for start, end in spans)]
-            odds = _odds(bundle, variants, key, labels.index(name))
-            at = 0
-            for i, spans in zip(same, cuts, strict=True):
-                gain = odds[at + 1 : at + 1 + len(spans)] - odds[at]
-                at += 1 + len(spans)
-                found[i] = _strongest(spans, gain)
-    return found
-
-
-def _strongest(spans: list[tuple[int, int]], gain: Floats) -> list[dict[str, Any]]:
-    """At most SHOWN_SPANS pieces, in text order, weights relative to the strongest."""
-    if not spans or np.abs(gain).max() < 1e-6:
-        return []
-    weight = gain / np.abs(gain).max()
-    top = np.argsort(-np.abs(weight), kind="stable")[:SHOWN_SPANS]
-    return [
-        {"start": spans[i][0], "end": spans[i][1], "weight": round(float(weight[i]), 3)}
-        for i in sorted(top.tolist())
-        if abs(weight[i]) >= _SPAN_ENOUGH
-    ]
+        return "there is no precedent in this area yet"
+    nearest = [case for case in precedents if not case["other_side"]]
+    n, agree = len(precedents), sum(case["agrees_with_decision"] for case in nearest)
+    other = ", the last one shown is the nearest of the other side" if len(nearest) < n else ""
+    the_nearest = "the nearest precedent was" if n == 1 else f"the {n} nearest precedents were"
+    if agree == len(nearest):
+        return f"{the_nearest} ruled “{label}” too{other}"
+    if agree == 0:
+        return f"{the_nearest} ruled otherwise{other}"
+    return f"{n - agree} of the {n} nearest precedents were ruled otherwise"

@@ -25,6 +25,7 @@ COLUMNS = (
     "reasons",
     "model_version",
     "policy_version",
+    "support",
 )
 #: What the app shows beside them.
 _CASE = ("text", "language", "market", "queue", "decided_at")
@@ -60,17 +61,6 @@ def top_flags(
     `where` filters like {"market": "TH"}. ModelError if `model` has no scores.
     """
     return _ranked(ws, model, top, where or {}).select(COLUMNS)
-
-
-def write_flags(flags: pl.DataFrame, path: Path) -> None:
-    """Write flags to a .csv or .parquet file, whole or not at all; UserError for another kind."""
-    if path.suffix not in (".csv", ".parquet"):
-        raise UserError(f"{path}: flags are written as .csv or .parquet")
-    with atomic_path(path) as part:
-        if path.suffix == ".csv":
-            flags.write_csv(part)
-        else:
-            flags.write_parquet(part)
 
 
 def publish_flags(ws: Workspace, model: str, *, limit: int = 100_000) -> Path:

@@ -31,12 +31,13 @@ class EvenhandModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     ) -> pd.DataFrame:
         """`model_input` has text, area, policy_version, label, moderator_id; one row out for each row in.
 
-        With `decision_id`, a decision that the model learned from is judged by the fold that left it out.
+        `language` counts where it is given. With `decision_id`, a decision that the model learned from is judged by the fold that left it out.
         """
         import polars as pl
 
         columns = ("text", "area", "policy_version", "label", "moderator_id")
         data = {name: [str(value) for value in model_input[name]] for name in columns}
+        data["language"] = [str(value) for value in model_input.get("language", ["und"] * len(model_input))]
         ids = model_input["decision_id"] if "decision_id" in model_input else range(len(model_input))
         decisions = pl.DataFrame({"decision_id": [str(name) for name in ids], **data})
         judged = self.bundle.judge(decisions)
@@ -44,6 +45,7 @@ class EvenhandModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             {
                 "p_overturn": judged["p_overturn"].to_list(),
                 "predicted_label": judged["predicted_label"].to_list(),
+                "support": judged["support"].to_list(),
             }
         )
 

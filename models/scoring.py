@@ -20,8 +20,8 @@ from evenhand.workspace import Workspace
 from models.bundle import ModelBundle
 from models.encoder import Floats32
 
-#: Vectors of texts kept between shards: 200,000 of 384 float16 numbers are 150 MB.
-REMEMBERED = 200_000
+#: Vectors of texts kept between shards: 100,000 of 768 float16 numbers are 150 MB.
+REMEMBERED = 100_000
 
 
 @dataclass
@@ -51,7 +51,7 @@ class _Memory:
         fresh = distinct.filter(~pl.col("text_hash").is_in(list(self._known)))
         marks, texts = fresh["text_hash"].to_list(), fresh["text"].to_list()
         for start in range(0, len(texts), 512):
-            found = bundle.classifier.pooled(texts[start : start + 512])
+            found = bundle.encode(pl.Series(texts[start : start + 512]))
             for mark, vector in zip(marks[start : start + 512], found, strict=True):
                 self._known[mark] = vector.astype(np.float16)
             progress.step(len(found))

@@ -16,12 +16,16 @@ from evenhand.store.records import ROLES
 from evenhand.synthetic import generate
 from evenhand.workspace import Workspace, create_workspace
 from models.flags import publish_flags
+from models.words import words
 
 MODEL = "evenhand-1"
 AT = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 def _card(row: dict) -> dict:
+    found = words(row["text"])
+    spans = [{"start": a, "end": b, "weight": 1.0, "flip": False} for a, b in found[:1]]
+    spans += [{"start": a, "end": b, "weight": 0.5, "flip": True} for a, b in found[2:3]]
     near = {
         "case_id": "c9", "text": "a precedent text", "language": "en", "market": "US", "label": row["label"],
         "policy_version": row["policy_version"], "ruled_at": "2026-02-01T00:00:00+00:00", "similarity": 0.9,
@@ -30,7 +34,7 @@ def _card(row: dict) -> dict:
     return {
         "sentence": f"Decided {row['label']}; the text reads like {row['predicted_label']} (80%)",
         "predicted_label": row["predicted_label"], "p_predicted": 0.8,
-        "spans": [{"start": 0, "end": 3, "weight": 1.0}], "precedents": [near],
+        "spans": spans, "flip": {"label": row["label"], "p": 0.6}, "precedents": [near],
     }  # fmt: skip
 
 
@@ -52,7 +56,7 @@ def app_workspace(root: Path, *, draws: bool = True) -> tuple[Workspace, Store]:
         rows = pl.read_parquet(file)
         scores = rows.with_columns(
             pl.Series("p_overturn", rng.beta(1, 9, rows.height)), predicted_label=pl.lit("no_violation"),
-            p_predicted=pl.lit(0.5), p_decided=pl.lit(0.5), reasons=pl.lit("made up"), model_version=pl.lit(MODEL),
+            p_predicted=pl.lit(0.5), p_decided=pl.lit(0.5), reasons=pl.lit("made up"), support=pl.lit("good"), model_version=pl.lit(MODEL),
         )  # fmt: skip
         target = score_file(ws, MODEL, file)
         target.parent.mkdir(parents=True, exist_ok=True)

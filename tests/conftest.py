@@ -6,10 +6,15 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
+import scored_world
 from postgres_server import postgres_server
 
+from evenhand.store import Store
+from evenhand.synthetic import generate
 from evenhand.telemetry import quiet
+from evenhand.workspace import Workspace
 
 quiet()
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tiny encoder has nothing for a second thread
@@ -47,3 +52,19 @@ def git_root() -> Path:
     ):
         pytest.skip("not a git checkout")
     return root
+
+
+@pytest.fixture(scope="session")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthetic decisions with the label each should have had."""
+    folder = tmp_path_factory.mktemp("truth")
+    generate(seed=5, decisions=4_000, rulings=100, out_dir=folder)
+    return folder
+
+
+@pytest.fixture
+def world(tmp_path: Path, truth: Path) -> Iterator[tuple[Workspace, Store, pl.DataFrame]]:
+    """A workspace whose made-up scores know something: (workspace, store, true labels)."""
+    ws, store, known = scored_world.build(tmp_path / "w", truth)
+    yield ws, store, known
+    store.close()

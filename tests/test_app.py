@@ -141,7 +141,7 @@ def test_blind_review_hides_the_decision_and_the_models_view(tmp_path, open_app)
 @pytest.mark.parametrize(
     ("user", "barred"),
     [
-        ("sme", {"error_rates", "models"}),
+        ("sme", {"error_rates", "improvement", "models"}),
         ("ml", {"review"}),
         ("management", {"review", "flags", "conflicts", "models"}),
         ("admin", set()),
@@ -150,7 +150,10 @@ def test_blind_review_hides_the_decision_and_the_models_view(tmp_path, open_app)
 def test_a_page_outside_the_role_is_not_there_and_refuses_itself(full, monkeypatch, user, barred):
     from app import session
 
-    assert set(session.PAGES[user]) == {"review", "flags", "conflicts", "error_rates", "models"} - barred
+    assert (
+        set(session.PAGES[user])
+        == {"review", "flags", "conflicts", "error_rates", "improvement", "models"} - barred
+    )
     monkeypatch.setenv("EVENHAND_WORKSPACE", str(full[0].root))
     monkeypatch.setenv("EVENHAND_USER", user)
     for name in barred:

@@ -103,6 +103,11 @@ def until(check, what: str) -> None:
         time.sleep(0.1)
 
 
+def drawn(page: Page) -> None:
+    """Wait until the whole page stands: a button takes its key only once it is there."""
+    expect(page.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=15_000)
+
+
 def test_a_batch_is_worked_through_from_the_keyboard(world, browser):
     ws, store, draw = world
     seen: list[str] = []
@@ -121,7 +126,8 @@ def test_a_batch_is_worked_through_from_the_keyboard(world, browser):
 
         item = store.next_item(draw, sme_id="sme")
         page.keyboard.press("o")
-        expect(page.get_by_text("Which label is right?")).to_be_visible()
+        expect(page.get_by_role("button", name="Save")).to_be_visible()
+        drawn(page)
         page.keyboard.press("1")
         expect(page.get_by_role("button", name="Save")).to_be_enabled()
         page.get_by_label("Note (optional)").fill("as a saloon")  # its letters are no commands
@@ -144,6 +150,7 @@ def test_a_batch_is_worked_through_from_the_keyboard(world, browser):
         expect(page.get_by_text("1 of 40 ruled")).to_be_visible()
         page.keyboard.press("k")
         expect(page.get_by_text("Skipped cases are counted as missing")).to_be_visible()
+        drawn(page)
         page.keyboard.press("2")
         until(lambda: store.progress(draw).skipped == 1, "K and 2 did not skip")
         page.close()
@@ -166,14 +173,34 @@ def test_a_ruling_survives_a_kill_of_the_server(world, browser):
     assert store.rulings(draw_id=draw).height == 1
 
 
-def test_arabic_runs_from_right_to_left(world, browser):
-    ws, *_ = world
+BOXES = """e => [...e.querySelectorAll("mark")].map(mark => {
+  const before = document.createRange(); before.setStart(e, 0); before.setEndBefore(mark);
+  const {left, right, top, bottom} = mark.getBoundingClientRect();
+  return {text: mark.textContent, start: [...before.toString()].length, names: mark.className,
+          left, right, top, bottom, outline: getComputedStyle(mark).outlineStyle};
+})"""
+
+
+def test_arabic_runs_from_right_to_left_and_its_marks_sit_on_their_words(world, browser):
+    ws, store, draw = world
     server = Server(ws.root, "sme-sa")
     try:
         page = opened(browser, server)
         text = page.locator(".eh-text").first
         assert text.get_attribute("lang") == "ar"
         assert text.evaluate("e => e.matches(':dir(rtl)')")
+        page.keyboard.press("v")
+        expect(page.locator(".eh-text mark").first).to_be_visible()
+        item = store.next_item(draw, sme_id="sme-sa", markets=("SA",))
+        box, marks = text.bounding_box(), text.evaluate(BOXES)
+        spans = item.explanation["spans"]
+        assert [m["text"] for m in marks] == [item.text[s["start"] : s["end"]] for s in spans]
+        assert [m["start"] for m in marks] == [s["start"] for s in spans]
+        first, third = marks
+        middle = box["x"] + box["width"] / 2
+        assert first["right"] > middle
+        assert third["right"] <= first["left"] and first["top"] == third["top"]  # on the same line
+        assert (first["names"], third["names"]) == ("", "eh-flip") and third["outline"] == "solid"
         page.close()
     finally:
         server.kill()

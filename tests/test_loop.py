@@ -17,7 +17,7 @@ from evenhand.synthetic import generate
 pytestmark = pytest.mark.slow
 FLAG_COLUMNS = [
     "case_id", "area", "moderator_id", "label", "p_overturn", "rank", "predicted_label", "reasons",
-    "model_version", "policy_version",
+    "model_version", "policy_version", "support",
 ]  # fmt: skip
 
 

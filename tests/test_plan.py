@@ -7,7 +7,7 @@ from evenhand.estimation import domain_totals, estimates
 from evenhand.plan import make_plan
 from evenhand.sampling import choose_phi, inclusion_probabilities, pareto_draw
 
-OPTIONS = {"kappa": 1.0, "floor": 0.5, "cell_floor": 0.5, "cells": ("market", "area"), "by": "market",
+OPTIONS = {"kappa": 1.0, "floor": 0.35, "cell_floor": 0.5, "cells": ("market", "area"), "by": "market",
            "minutes_per_case": 1.5}  # fmt: skip
 
 

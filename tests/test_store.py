@@ -156,7 +156,8 @@ def test_history_cannot_be_changed(drawn, table, verb):
     drawn.add_rulings([a_ruling()], by="sam")
     drawn.undo_ruling(drawn.last_ruling("d1", sme_id="sam"), by="sam")
     drawn.record_live("evenhand-1", "v1", by="ann", at=NOON)
-    column = {"ruling_undos": "by='x'", "live_models": "note='x'", "audit": "subject='x'", "drawn_items": "pi=1",
+    drawn.open_improvement({"market": "TH"}, {"rate": 0.2}, by="ann", at=NOON)
+    column = {"improvement_events": "kind='x'", "ruling_undos": "by='x'", "live_models": "note='x'", "audit": "subject='x'", "drawn_items": "pi=1",
               "draws": "created_at=created_at", "rulings": "label='x'"}[table]  # fmt: skip
     column = column.replace("by=", '"by"=')
     with pytest.raises(DBAPIError, match="append-only"), drawn.engine.begin() as connection:
@@ -303,3 +304,19 @@ def test_a_ruling_survives_a_kill(tmp_path):
     assert done.returncode == -9
     assert store.rulings().height == 1
     store.close()
+
+
+def test_what_is_done_about_a_slice_is_a_log_that_nobody_rewrites(store):
+    place = {"market": "TH", "queue": "live"}
+    name = store.open_improvement(place, {"rate": 0.2}, by="ann", at=NOON, owner="Lina")
+    store.set_improvement(name, by="ann", at=NOON + timedelta(days=1), action="briefing")
+    store.set_improvement(name, by="ann", at=NOON + timedelta(days=9), action="second briefing")
+    store.add_measurement(name, {"verdict": "real"}, by="ann", at=NOON + timedelta(days=20))
+    kept = store.improvement(name)
+    assert (kept.owner, kept.action, kept.acted_at) == ("Lina", "second briefing", NOON + timedelta(days=1))
+    assert kept.measured == ({"verdict": "real"},) and kept.open and dict(kept.where) == place
+    store.close_improvement(name, "it worked", by="ann", at=NOON + timedelta(days=21))
+    again = store.open_improvement(place, {"rate": 0.1}, by="ann", at=NOON + timedelta(days=30))
+    assert [one.open for one in store.improvements()] == [False, True] and again != name
+    with pytest.raises(Exception, match="append-only"), store.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM improvement_events")

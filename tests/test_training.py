@@ -14,9 +14,10 @@ import pytest
 from small_workspace import small_workspace
 
 from evenhand.errors import ModelError, PolicyMismatch, TrainingError
+from evenhand.files import write_table
 from evenhand.lake import scan_decisions, scan_scores
 from models.explanation import explain
-from models.flags import top_flags, write_flags
+from models.flags import top_flags
 from models.registry import Registry
 from models.scoring import score
 from training.examples import gold, label_examples
@@ -64,7 +65,7 @@ def test_a_clean_process_with_another_package_called_models_loads_it(trained, tm
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "__init__.py").write_text("OTHER = True\n")
     rows = some(small, 5)
-    columns = ["decision_id", "text", "area", "policy_version", "label", "moderator_id"]
+    columns = ["decision_id", "text", "area", "language", "policy_version", "label", "moderator_id"]
     rows.select(columns).write_parquet(tmp_path / "rows.parquet")
     code = f"""
 import sys; sys.path = [p for p in sys.path if p not in ("", {os.getcwd()!r})]
@@ -130,7 +131,7 @@ def test_flags_rank_by_p_overturn_and_filters_hold(trained, tmp_path):
     assert set(thai.join(markets, on="case_id")["market"]) == {"TH"}
     with pytest.raises(ModelError, match="no scores"):
         top_flags(small.ws, "evenhand-7")
-    write_flags(flags, tmp_path / "f.parquet")
+    write_table(flags, tmp_path / "f.parquet")
     assert pl.read_parquet(tmp_path / "f.parquet").equals(flags)
 
 

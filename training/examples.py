@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import datasets
 import numpy as np
@@ -73,29 +74,33 @@ def data_hash(rows: pl.DataFrame) -> str:
 def label_examples(
     rows: pl.DataFrame, policies: list[PolicyVersion], heads: dict[str, HeadSpec], where: dict[str, str]
 ) -> datasets.Dataset:
-    """Examples for the label models: text, head, label index, weight. One a (case, area, policy version).
+    """Examples for the label models: text, head, label index, weight, place in `rows`. One a (case, area, policy version).
 
     A ruling also teaches the head of a later wording of its area, with weight CARRIED, where the ruled label's own clause
     did not change.
     """
     found: list[dict[str, object]] = []
-    unique = rows.unique(["case_id", "area", "policy_version"], keep="first", maintain_order=True)
+    placed = rows.with_row_index("place")
+    unique = placed.unique(["case_id", "area", "policy_version"], keep="first", maintain_order=True)
     versions = [policy.version for policy in policies]
     for row in unique.iter_rows(named=True):
         own = where[f"{row['policy_version']}/{row['area']}"]
-        found.append(_example(row["text"], heads[own], row["ruled_label"], 1.0))
+        found.append(_example(row, heads[own], 1.0))
         clause = dict(zip(heads[own].labels, heads[own].clauses, strict=True))[row["ruled_label"]]
         for later in versions[versions.index(row["policy_version"]) + 1 :]:
             key = where.get(f"{later}/{row['area']}", own)
             clauses = dict(zip(heads[key].labels, heads[key].clauses, strict=True))
             if key != own and clauses.get(row["ruled_label"]) == clause:
-                found.append(_example(row["text"], heads[key], row["ruled_label"], CARRIED))
-    names = ("text", "head", "label", "weight")
+                found.append(_example(row, heads[key], CARRIED))
+    names = ("text", "head", "label", "weight", "place")
     return datasets.Dataset.from_dict({name: [row[name] for row in found] for name in names})
 
 
-def _example(text: str, spec: HeadSpec, label: str, weight: float) -> dict[str, object]:
-    return {"text": text, "head": spec.key, "label": spec.labels.index(label), "weight": weight}
+def _example(row: dict[str, Any], spec: HeadSpec, weight: float) -> dict[str, object]:
+    label = spec.labels.index(row["ruled_label"])
+    return {
+        "text": row["text"], "head": spec.key, "label": label, "weight": weight, "place": row["place"],
+    }  # fmt: skip
 
 
 def as_examples(data: datasets.Dataset) -> Examples:

@@ -19,24 +19,25 @@ from numpy.typing import NDArray
 import evenhand
 from evenhand.errors import TrainingError
 from evenhand.lake import scan_decisions
+from evenhand.policy import PolicyVersion
 from evenhand.progress import Progress
 from evenhand.store import Store
 from evenhand.workspace import Workspace
-from models.baseline import CharBaseline
-from models.bundle import Manifest, ModelBundle
+from models.bundle import Manifest, ModelBundle, base_of, encode
 from models.classifier import EncoderClassifier, HeadSpec, heads_of
-from models.consensus import Consensus
-from models.encoder import load_encoder
+from models.encoder import Encoder, Floats32, load_encoder
+from models.evidence import Evidence, Taught
 from models.flagging import Flagger
 from models.precedents import Precedents
 from models.registry import Registry
 from training import evaluate
 from training.examples import as_examples, data_hash, gold, label_examples
 from training.finetune import finetune
+from training.second_stage import decided_lessons, fit_flagger, group_folds
 from training.splits import groups, split
 
 datasets.disable_progress_bars()
-_FLAGGER_ENOUGH = 20  # calibration rulings, with both outcomes, below which nothing is calibrated
+_FLAGGER_ENOUGH = 20  # rulings, with both outcomes, below which nothing is calibrated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,25 +96,30 @@ def train(
     if config.int8:
         classifier.use_int8()
     with Progress("calibrate and evaluate", 5, unit="steps") as progress:
-        baseline = CharBaseline(heads).fit(examples.texts, examples.heads, examples.labels, examples.weights)
+        base = base_of(classifier, allow_download=config.allow_download)
+        decided, decided_vectors = _decisions(ws, heads, where, base)
+        progress.step()
+        vectors = encode(classifier, base, rows["text"])
+        progress.step()
+        known = part != "test"
+        fold = group_folds(group[known], config.seed)
+        ruled = rows.filter(pl.Series(known))
+        taught = _taught(ruled, vectors[known], fold, policies, heads, where)
+        evidence, left_out = Evidence.fit(heads, taught, decided, decided_vectors)
         progress.step()
         bundle = ModelBundle(
             manifest=_manifest(policies, where, encoder.name, encoder.revision, mark, rows),
             classifier=classifier,
-            baseline=baseline,
-            consensus=_consensus(ws, heads, where),
+            base=base,
+            evidence=evidence,
             flagger=Flagger(use_history=config.moderator_history),
-            precedents=Precedents(
-                np.empty((0, encoder.dim), np.float32), rows.head(0).pipe(_precedent_cases)
-            ),
+            precedents=Precedents.build(ModelBundle.tuned(vectors), _precedent_cases(rows)),
         )
-        progress.step()
-        vectors = bundle.encode(rows["text"])
-        progress.step()
-        notes = _fit_flagger(bundle, rows, vectors, wrong, part)
+        seen = np.isin(part[known], ("train", "validation"))
+        fit_flagger(bundle, ruled, vectors[known], wrong[known], fold, seen, left_out)
+        notes: tuple[str, ...] = (_weights_note(ruled),)
         metrics = _evaluate(bundle, rows, vectors, wrong, part, group, config.seed)
         progress.step()
-        bundle.precedents = Precedents.build(vectors, _precedent_cases(rows))
         bundle.manifest = replace(bundle.manifest, metrics=metrics)
         version = _register(ws, bundle, config.seed, tuned.validation_loss, by)
         progress.step()
@@ -133,16 +139,18 @@ def train(
 
 
 def _check(part: NDArray[np.str_], wrong: NDArray[np.float64]) -> None:
-    here = part == "calibration"
+    here = part != "test"
     if here.sum() < _FLAGGER_ENOUGH or not 0 < wrong[here].sum() < here.sum():
         raise TrainingError(
-            f"{int(wrong[here].sum())} overturns among {int(here.sum())} rulings set aside for calibration: too few to"
+            f"{int(wrong[here].sum())} overturns among {int(here.sum())} rulings outside the test part: too few to"
             f" calibrate p_overturn (at least {_FLAGGER_ENOUGH} rulings with both outcomes); ingest more rulings"
         )
 
 
-def _consensus(ws: Workspace, heads: dict[str, HeadSpec], where: dict[str, str]) -> Consensus:
-    """What moderators decide, learned from every decision under these policy versions."""
+def _decisions(
+    ws: Workspace, heads: dict[str, HeadSpec], where: dict[str, str], base: Encoder
+) -> tuple[Taught, Taught]:
+    """What moderators decide, from the decisions under these policy versions."""
     columns = ("decision_id", "text", "label", "policy_version", "area")
     known = pl.DataFrame(
         [
@@ -151,11 +159,38 @@ def _consensus(ws: Workspace, heads: dict[str, HeadSpec], where: dict[str, str])
         ]
     )
     decisions = scan_decisions(ws).select(columns).join(known.lazy(), on=["policy_version", "area"]).collect()
-    return Consensus.fit(decisions, decisions["head"].to_list(), heads)
+    return decided_lessons(decisions, {key: spec.labels for key, spec in heads.items()}, base.pooled)
+
+
+def _taught(
+    ruled: pl.DataFrame,
+    vectors: Floats32,
+    fold: NDArray[np.int64],
+    policies: list[PolicyVersion],
+    heads: dict[str, HeadSpec],
+    where: dict[str, str],
+) -> Taught:
+    """The rulings as rows to learn labels from; `vectors` (n, 2 dim) and `fold` in the order of `ruled`."""
+    data = label_examples(ruled, policies, heads, where)
+    examples, place = as_examples(data), np.array(data["place"], np.int64)
+    base = np.split(vectors, 2, axis=1)[1]
+    return Taught(examples.texts, base[place], examples.heads, examples.labels, examples.weights, fold[place])
+
+
+def _weights_note(ruled: pl.DataFrame) -> str:
+    drawn = ruled["draw_id"].is_not_null().sum()
+    if drawn:
+        return f"{drawn} of {ruled.height} rulings were drawn and count with their weight"
+    return "no ruling was drawn: p_overturn is calibrated for cases like those that were ruled on"
 
 
 def _manifest(
-    policies: list[Any], where: dict[str, str], encoder: str, revision: str, mark: str, rows: pl.DataFrame
+    policies: list[PolicyVersion],
+    where: dict[str, str],
+    encoder: str,
+    revision: str,
+    mark: str,
+    rows: pl.DataFrame,
 ) -> Manifest:
     counts = rows.group_by("area", "language").len().sort("area", "language")
     return Manifest(
@@ -181,30 +216,6 @@ def _precedent_cases(rows: pl.DataFrame) -> pl.DataFrame:
         "policy_version",
         pl.col("ruled_label").alias("label"),
         "ruled_at",
-    )
-
-
-def _fit_flagger(
-    bundle: ModelBundle,
-    rows: pl.DataFrame,
-    vectors: NDArray[np.float32],
-    wrong: NDArray[np.float64],
-    part: NDArray[np.str_],
-) -> tuple[str, ...]:
-    """Histories from the train and validation parts, coefficients from the calibration part: nothing is seen twice."""
-    before = np.isin(part, ("train", "validation"))
-    past = rows.filter(pl.Series(before))
-    keys = [f"{a}/{b}" for a, b in past.select("area", "label").iter_rows()]
-    bundle.flagger.learn_histories(past["moderator_id"].to_list(), keys, wrong[before])
-    here = part == "calibration"
-    held = rows.filter(pl.Series(here))
-    features = bundle.flagger.features(bundle.view(held, vectors[here]), held)
-    bundle.flagger.fit(features, wrong[here], held["weight"].to_numpy())
-    drawn = held["draw_id"].is_not_null().sum()
-    if drawn:
-        return (f"{drawn} of {held.height} calibration rulings were drawn and count with their weight",)
-    return (
-        "no calibration ruling was drawn: p_overturn is calibrated for cases like those that were ruled on",
     )
 
 

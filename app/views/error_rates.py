@@ -72,7 +72,7 @@ def domain_rows(table: EstimateTable, outcome: str) -> pd.DataFrame:
     rows = []
     for rates in table.domains:
         estimate: Estimate = getattr(rates, outcome)
-        name = " · ".join(_name(column, value) for column, value in rates.domain.items())
+        name = " · ".join(domain_name(column, value) for column, value in rates.domain.items())
         known = estimate.status == "measured"
         rows.append(
             {
@@ -88,7 +88,8 @@ def domain_rows(table: EstimateTable, outcome: str) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("rate", ascending=False, na_position="last")
 
 
-def _name(column: str, value: str) -> str:
+def domain_name(column: str, value: str) -> str:
+    """A value of a column as a person reads it."""
     if column == "language":
         return case_card.LANGUAGES.get(value, value)
     return spoken(value) if value.islower() and column != "policy_version" else value
@@ -122,7 +123,7 @@ def chart(rows: pd.DataFrame, overall: Estimate, title: str) -> alt.LayerChart:
 
 def _details(table: EstimateTable, by: str) -> None:
     rows = pd.DataFrame(table.rows())
-    rows[by] = [_name(by, value) for value in rows[by]]
+    rows[by] = [domain_name(by, value) for value in rows[by]]
     st.dataframe(rows.rename(columns=lambda name: spoken(name)), hide_index=True)
     exact = pd.DataFrame(
         [

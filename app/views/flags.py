@@ -86,6 +86,7 @@ def _table(rows: pl.DataFrame, user: User) -> dict[str, Any] | None:
         pl.col("label").map_elements(spoken, pl.String).alias("decided"),
         pl.col("predicted_label").map_elements(spoken, pl.String).alias("reads like"),
         pl.col("reasons").str.replace_all("_", " "),
+        "support",
         "market",
         "language",
         "queue",
@@ -112,6 +113,9 @@ def _table(rows: pl.DataFrame, user: User) -> dict[str, Any] | None:
             "decided": "Decided",
             "reads like": "Reads like",
             "reasons": column.TextColumn("Reasons", width=330),
+            "support": column.TextColumn(
+                "Gold", width=60, help="Rulings behind the flag in this area and language: none, thin or good"
+            ),
             "market": column.TextColumn("Market", width=60),
             "language": column.TextColumn("Lang.", width=55),
             "queue": "Queue",

@@ -13,6 +13,7 @@ import polars as pl
 from evenhand.commands.common import now
 from evenhand.errors import WorkspaceError
 from evenhand.estimation import Estimate
+from evenhand.files import write_text
 from evenhand.policy import PolicyVersion
 from evenhand.records import Ruling
 from evenhand.store import DrawRecord, Store, User
@@ -87,6 +88,11 @@ def command(folder: Path, seed: int, budget: int, decisions: int) -> None:
         click.echo(f"the demo is built already in {folder}; remove the folder to build it anew")
         return
     _run(folder, "init", str(folder))
+    config = folder / CONFIG_NAME
+    hurried = config.read_text(encoding="utf-8").replace(
+        "[model]\n", "[model]\nepochs = 2   # the demo is in a hurry\n"
+    )
+    write_text(config, hurried)
     data = folder / "demo"
     generate(seed=seed, decisions=decisions, rulings=1_200, out_dir=data)
     _run(folder, "ingest", "decisions", str(data / "decisions.csv.gz"))

@@ -2,23 +2,65 @@
 
 from __future__ import annotations
 
+from datetime import date
+from typing import TYPE_CHECKING
+
 import click
 
-from evenhand.commands.common import as_json, here_with_store, say_json, say_table
+from evenhand.commands.common import Day, as_json, filters_from, here_with_store, say_json, say_table
+
+if TYPE_CHECKING:
+    from evenhand.error_rates import Estimand, Weight
 
 
 @click.command("estimate")
-@click.option("--by", default="", help="Columns to split by, like market,area.")
+@click.option("--by", default="", help="Columns to split by, like market,area; also day, week or month.")
+@click.option("--since", type=Day(), help="First day on which the decisions were made (UTC).")
+@click.option("--until", type=Day(), help="Day after the last.")
+@click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Like market=TH; may be repeated.")
+@click.option(
+    "--weight",
+    type=click.Choice(["decisions", "exposure"]),
+    default="decisions",
+    show_default=True,
+    help="Share of decisions that are wrong, or of views that went to wrongly decided content.",
+)
+@click.option(
+    "--estimand",
+    type=click.Choice(["sme", "panel"]),
+    default="sme",
+    show_default=True,
+    help="What one SME would overturn, or what a panel would (see `evenhand panel`).",
+)
 @click.option("--draw", "draw_ids", multiple=True, help="Only these draws; else all with disjoint frames.")
 @as_json
 @click.pass_context
-def command(ctx: click.Context, by: str, draw_ids: tuple[str, ...], to_json: bool) -> None:
+def command(
+    ctx: click.Context,
+    by: str,
+    since: date | None,
+    until: date | None,
+    where: tuple[str, ...],
+    weight: Weight,
+    estimand: Estimand,
+    draw_ids: tuple[str, ...],
+    to_json: bool,
+) -> None:
     """Error rates with intervals, over- and under-enforcement apart."""
     from evenhand.error_rates import estimate_draws
 
     workspace, store = here_with_store(ctx)
-    columns = tuple(name.strip() for name in by.split(",") if name.strip())
-    table = estimate_draws(workspace, store, by=columns, draw_ids=draw_ids or None)
+    table = estimate_draws(
+        workspace,
+        store,
+        by=tuple(name.strip() for name in by.split(",") if name.strip()),
+        draw_ids=draw_ids or None,
+        since=since,
+        until=until,
+        filters=filters_from(where),
+        weight=weight,
+        estimand=estimand,
+    )
     if to_json:
         return say_json(table)
     say_table(table.rows())

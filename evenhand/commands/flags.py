@@ -25,14 +25,15 @@ def command(
     to_json: bool,
 ) -> None:
     """Rank the decisions by p_overturn, with reasons."""
-    from models.flags import top_flags, write_flags
+    from evenhand.files import write_table
+    from models.flags import top_flags
     from models.registry import Registry
 
     workspace = here(ctx)
     name = Registry(workspace).name(version)
     flags = top_flags(workspace, name, top=top or (None if out else 20), where=filters_from(where))
     if out:
-        write_flags(flags, out)
+        write_table(flags, out)
         click.echo(f"{len(flags):,} flags written to {out}")
     elif to_json:
         say_json(flags.to_dicts())

@@ -66,17 +66,23 @@ def decisions(ctx: click.Context, files: tuple[Path, ...], strict: bool, to_json
 @command.command("rulings")
 @_FILES
 @click.option("--draw", "draw_id", help="The rulings are of this draw's items; they enter its error rate.")
+@click.option(
+    "--panel", is_flag=True, help="They are a panel's word on what SMEs ruled; see `evenhand panel`."
+)
 @_STRICT
 @as_json
 @click.pass_context
 def rulings(
-    ctx: click.Context, files: tuple[Path, ...], draw_id: str | None, strict: bool, to_json: bool
+    ctx: click.Context, files: tuple[Path, ...], draw_id: str | None, panel: bool, strict: bool, to_json: bool
 ) -> None:
     """Take in SME rulings. Without --draw they are gold for training and stay out of error rates."""
     from evenhand.ingest import ingest_rulings
 
     workspace, store = here_with_store(ctx)
-    reports = [(file, ingest_rulings(workspace, store, file, by=who(), draw_id=draw_id)) for file in files]
+    reports = [
+        (file, ingest_rulings(workspace, store, file, by=who(), draw_id=draw_id, panel=panel))
+        for file in files
+    ]
     kept = sum(report.added for _, report in reports)
     note = "" if draw_id else f"{kept:,} rulings kept as gold for training; not drawn, so out of error rates"
     _finish(reports, to_json=to_json, strict=strict, note=note)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evenhand.errors import PolicyError, RecordError
+from evenhand.errors import IngestError, PolicyError, RecordError
 from evenhand.ingest import checks
 from evenhand.ingest.quarantine import IngestReport, Quarantine
 from evenhand.ingest.readers import BadRow, printable, read_rows
@@ -50,13 +50,23 @@ class _Drawn:
 
 
 def ingest_rulings(
-    ws: Workspace, store: Store, file: Path, *, by: str, draw_id: str | None = None, chunk_rows: int = 10_000
+    ws: Workspace,
+    store: Store,
+    file: Path,
+    *,
+    by: str,
+    draw_id: str | None = None,
+    panel: bool = False,
+    chunk_rows: int = 10_000,
 ) -> IngestReport:
     """Take the rulings in `file` into the store. The same file twice changes nothing.
 
     With `draw_id` the rulings are of that draw's items and enter its error rate; a ruling on a case that was not
-    drawn is quarantined. IngestError if the file as a whole is unfit.
+    drawn is quarantined. With `panel` they are a panel's word on what SMEs ruled (`evenhand panel`). IngestError if the file as a
+    whole is unfit, or a panel's without a draw.
     """
+    if panel and not draw_id:
+        raise IngestError(f"{file}: a panel rules on the items of a draw; name it with --draw")
     policies = {policy.version: policy for policy in store.policies()}
     drawn = _Drawn(store, draw_id) if draw_id else None
     quarantine = Quarantine(ws.quarantine_dir, file)
@@ -79,7 +89,7 @@ def ingest_rulings(
         rulings = []
         for row in good.with_columns(times).iter_rows(named=True):
             try:
-                rulings.append(_ruling(row, policies, drawn))
+                rulings.append(_ruling(row, policies, drawn, panel=panel))
             except (RecordError, PolicyError) as problem:
                 number = row.pop("row")
                 bad_row = BadRow(
@@ -103,7 +113,9 @@ def _generic(problem: Exception) -> str:
     return str(problem).split(": ", 1)[-1]
 
 
-def _ruling(row: Mapping[str, Any], policies: Mapping[str, PolicyVersion], drawn: _Drawn | None) -> Ruling:
+def _ruling(
+    row: Mapping[str, Any], policies: Mapping[str, PolicyVersion], drawn: _Drawn | None, *, panel: bool
+) -> Ruling:
     moderator, error_class = row["decision_moderator_id"] or None, row["error_class"] or None
     if drawn is not None:
         moderator, decided = drawn.match(row["case_id"], row["area"], moderator)
@@ -127,5 +139,5 @@ def _ruling(row: Mapping[str, Any], policies: Mapping[str, PolicyVersion], drawn
         confidence=number,
         rationale=row["rationale"] or None,
         draw_id=drawn.draw_id if drawn else None,
-        source="ingest",
+        source="panel" if panel else "ingest",
     )

@@ -1,4 +1,4 @@
-"""Tables. Rulings, undos, draws, drawn items, live models and the audit log are append-only, by trigger."""
+"""Tables. All but policies, skips and users are append-only, by trigger."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-APPEND_ONLY = ("rulings", "ruling_undos", "draws", "drawn_items", "live_models", "audit")
+APPEND_ONLY = (
+    "rulings", "ruling_undos", "draws", "drawn_items", "live_models", "audit", "improvement_events",
+)  # fmt: skip
 
 
 class Utc(TypeDecorator[datetime]):
@@ -190,3 +192,16 @@ class AuditRow(Base):
     action: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(Text)
     details: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class ImprovementEventRow(Base):
+    """What was found and done about a slice whose error rate stands out: opened, changed, measured, closed."""
+
+    __tablename__ = "improvement_events"
+    id: Mapped[int] = mapped_column(_ID, primary_key=True)
+    improvement_id: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(Utc)
+    by: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(String(32))
+    record: Mapped[dict[str, Any]] = mapped_column(JSON)
+    __table_args__ = (Index("ix_improvement_events_improvement", "improvement_id"),)

@@ -3,12 +3,14 @@
 import sqlalchemy as sa
 from alembic import op
 
-from evenhand.store.tables import APPEND_ONLY, Utc
+from evenhand.store.tables import Utc
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+APPEND_ONLY = ("rulings", "ruling_undos", "draws", "drawn_items", "live_models", "audit")
 
 
 def guards(table: str, dialect: str) -> list[str]:

@@ -1,0 +1,179 @@
+"""Where moderation is wrong more often than elsewhere, who sees to it, and whether it worked. Numbers only, no case texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import streamlit as st
+
+from app import session
+from app.text import figure, spoken
+from app.views.error_rates import domain_name
+from evenhand.error_rates import estimate_draws
+from evenhand.errors import EstimateError, UserError
+from evenhand.improvement import FALSE_SHARE, ImprovementArea, find_areas, remeasure
+from evenhand.records import CAUSES
+from evenhand.store import Improvement, User
+
+
+def page() -> None:
+    """First what was taken up, then what stands out and nobody has taken up."""
+    user = session.me("improvement")
+    st.title("Improvement areas")
+    store = session.store()
+    taken = store.improvements()
+    rulings = store.rulings()
+    try:
+        areas, notes = _areas(rulings.height, int(rulings["id"].max() or 0), len(store.draws()))  # type: ignore[arg-type]
+    except EstimateError as problem:
+        st.info(str(problem))
+        return
+    at_work = [one for one in taken if one.open]
+    free = [area for area in areas if all(dict(one.where) != dict(area.where) for one in at_work)]
+    if at_work:
+        st.subheader("At work")
+    for one in at_work:
+        _at_work(one, user)
+    st.subheader("Stands out")
+    if not free:
+        st.info(
+            "No other slice stands out so far. That is no proof that none is there: more reviews would show smaller ones."
+        )
+    for number, area in enumerate(free):
+        _candidate(number, area, user)
+    if done := [one for one in taken if not one.open]:
+        with st.expander(f"Closed ({len(done)})"):
+            st.dataframe(pd.DataFrame([_row(one) for one in done]), hide_index=True)
+    with st.expander("How these were found"):
+        st.markdown(
+            "Every market, area, language, queue, team, content type and label, and every pair of them, is compared with all other"
+            f" decisions. Of those named, at most {FALSE_SHARE:.0%} are expected to be noise. Moderators are never compared."
+        )
+        for note in notes:
+            st.markdown(f"- {note[0].upper()}{note[1:]}.")
+
+
+@st.cache_data(show_spinner="Comparing slices", max_entries=8)
+def _areas(rulings: int, newest: int, draws: int) -> tuple[list[ImprovementArea], list[str]]:
+    """What stands out; computed again when a ruling or a draw is new."""
+    notes: list[str] = []
+    return find_areas(session.workspace(), session.store(), notes=notes), notes
+
+
+def place_name(where: Mapping[str, str]) -> str:
+    """A slice in words."""
+    return " · ".join(f"{spoken(column)}: {domain_name(column, value)}" for column, value in where.items())
+
+
+def _candidate(number: int, area: ImprovementArea, user: User) -> None:
+    with st.container(border=True):
+        st.markdown(f"#### {place_name(area.where)}")
+        first, second, third = st.columns(3)
+        rate = area.rate
+        first.html(
+            figure(
+                "Error rate here",
+                f"{rate.rate:.1%}",
+                f"95% interval {rate.low:.1%} to {rate.high:.1%} · {rate.n_reviewed:,} reviewed",
+            )
+        )
+        second.html(figure("Everywhere else", f"{area.elsewhere:.1%}", f"{rate.population:,} decisions here"))
+        third.html(figure("Errors too many", f"about {area.excess:,.0f}", "than at the rate everywhere else"))
+        said = [
+            f"**{spoken(c.decided)}** that should be **{spoken(c.ruled)}** ({spoken(c.area)}): about {c.decisions:,.0f}"
+            f" decisions, {c.found} seen"
+            for c in area.confusions
+        ]
+        st.markdown("Most often: " + "; ".join(said))
+        st.caption("Cases to open: " + ", ".join(area.examples))
+        with st.popover("Take it up"), st.form(f"take-{number}", border=False):
+            given = _fields(f"take-{number}")
+            if st.form_submit_button("Take it up", type="primary"):
+                _do(lambda: _take_up(area.where, user, given))
+
+
+def _at_work(one: Improvement, user: User) -> None:
+    name = one.improvement_id
+    with st.container(border=True):
+        st.markdown(f"#### {place_name(one.where)}")
+        late = bool(one.due) and date.fromisoformat(one.due) < datetime.now(UTC).date()
+        due = f"due {one.due}{' — overdue' if late else ''}" if one.due else "no due day"
+        st.markdown(
+            f"**{one.owner or 'Nobody'}** sees to it, {due}. Cause: {spoken(one.cause) if one.cause else 'not known yet'}."
+            f" Action: {one.action or 'none yet'}."
+        )
+        st.caption(
+            f"Taken up {one.opened_at:%Y-%m-%d} by {one.opened_by}, at an error rate of {one.found['rate']:.1%}"
+        )
+        if one.measured:
+            last = one.measured[-1]
+            st.markdown(
+                f"**{last['verdict'].capitalize()}**: {last['before']['rate']:.1%} before {last['at']},"
+                f" {last['after']['rate']:.1%} since."
+            )
+        change, measure, close = st.columns(3)
+        with change.popover("Change", width="stretch"), st.form(f"set-{name}", border=False):
+            given = _fields(f"set-{name}", one)
+            if st.form_submit_button("Save", type="primary") and given:
+                _do(
+                    lambda: session.store().set_improvement(
+                        name, by=user.user_id, at=datetime.now(UTC), **given
+                    )
+                )
+        with measure.popover("Did it work?", width="stretch"), st.form(f"measure-{name}", border=False):
+            day = st.date_input(
+                "From which day should it show?", one.acted_at or one.opened_at, key=f"day-{name}"
+            )
+            if st.form_submit_button("Measure", type="primary"):
+                _do(
+                    lambda: remeasure(
+                        session.workspace(), session.store(), name, day, by=user.user_id, at=datetime.now(UTC)
+                    )
+                )
+        with close.popover("Close", width="stretch"), st.form(f"close-{name}", border=False):
+            reason = st.text_input("Why is it closed?", key=f"reason-{name}")
+            if st.form_submit_button("Close", type="primary"):
+                _do(
+                    lambda: session.store().close_improvement(
+                        name, reason, by=user.user_id, at=datetime.now(UTC)
+                    )
+                )
+
+
+def _fields(key: str, one: Improvement | None = None) -> dict[str, str]:
+    """Owner, cause, due day and action as typed; only what is filled in."""
+    owner = st.text_input("Owner", one.owner if one else "", key=f"owner-{key}")
+    known = CAUSES.index(one.cause) if one and one.cause else None
+    cause = st.selectbox("Cause", CAUSES, known, format_func=spoken, key=f"cause-{key}")
+    due = st.date_input("Due", date.fromisoformat(one.due) if one and one.due else None, key=f"due-{key}")
+    action = st.text_area("Action", one.action if one else "", key=f"action-{key}")
+    given = {"owner": owner, "cause": cause or "", "due": due.isoformat() if due else "", "action": action}
+    return {name: value for name, value in given.items() if value}
+
+
+def _take_up(where: Mapping[str, str], user: User, given: Mapping[str, str]) -> None:
+    found = estimate_draws(session.workspace(), session.store(), filters=where).overall.total
+    session.store().open_improvement(where, vars(found), by=user.user_id, at=datetime.now(UTC), **given)
+
+
+def _do(act: Callable[[], object]) -> None:
+    """Write, then show the page anew; what is wrong with the input stands in the form."""
+    try:
+        act()
+    except (UserError, EstimateError) as problem:
+        st.error(str(problem))
+        return
+    st.rerun()
+
+
+def _row(one: Improvement) -> dict[str, str]:
+    return {
+        "Slice": place_name(one.where),
+        "Rate then": f"{one.found['rate']:.1%}",
+        "Owner": one.owner,
+        "Action": one.action,
+        "Worked": one.measured[-1]["verdict"] if one.measured else "not measured",
+        "Closed because": one.closed,
+    }
