@@ -27,7 +27,7 @@ from models.classifier import HeadSpec
 from models.linear import Floats, Floats32, Ints, LinearHeads
 
 READINGS = ("rulings_char", "rulings_vector", "decisions_char", "decisions_vector")
-FOLDS = 3  # of the decisions
+FOLDS = 5  # of the decisions
 GOLD_FOLDS = 5  # of the rulings' groups
 MOST = 40_000  # decisions of a head that character models learn from; more adds minutes, hardly signal
 MOST_VECTORS = 12_000  # decisions of all heads together whose vectors are learned from: each must be encoded
