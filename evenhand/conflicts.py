@@ -31,8 +31,15 @@ _SHORT = 8  # characters of the normal form below which only equal forms belong 
 #: Columns of the conflicts table: one row a decision in a group with more than one label.
 COLUMNS = (
     "conflict_id", "case_id", "area", "policy_version", "label", "majority_label", "deviates", "group_size",
-    "share_of_majority", "moderator_id", "market", "language", "decided_at", "decision_id",
+    "share_of_majority", "moderator_id", "market", "language", "decided_at", "decision_id", "across", "within_one",
 )  # fmt: skip
+#: What a conflict can lie between, and what one of them is called.
+ACROSS = {"moderators": "moderator", "days": "day", "markets": "market"}
+_VALUE = {
+    "moderators": pl.col("moderator_id"),
+    "days": pl.col("decided_at").dt.date(),
+    "markets": pl.col("market"),
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,9 @@ def conflicts(decisions: pl.DataFrame, *, similar: float = SIMILAR) -> pl.DataFr
     """Decisions on near-identical content that differ, COLUMNS, the groups with most deviating decisions first.
 
     `decisions` has decision_id, case_id, text, area, policy_version, label, moderator_id, market, language, decided_at. A
-    group's majority label is the one given most often; on a tie no decision deviates and `majority_label` is null.
+    group's majority label is the one given most often; on a tie no decision deviates and `majority_label` is null. `across` says
+    what the group's different labels lie between, of ACROSS, separated by "; " (days are those of UTC); `within_one` which single
+    moderator, day or market decided both ways.
     """
     parts = []
     with Progress("compare", decisions.height, unit="decisions") as progress:
@@ -148,7 +157,34 @@ def _judged(rows: pl.DataFrame) -> pl.DataFrame:
     )
     weight = pl.col("deviates").sum().over(key)
     order = [weight, pl.col("conflict_id"), pl.col("deviates"), pl.col("decision_id")]
-    return joined.sort(order, descending=[True, False, True, False])
+    return joined.join(_between(rows), on=key).sort(order, descending=[True, False, True, False])
+
+
+def _between(rows: pl.DataFrame) -> pl.DataFrame:
+    """`across` and `within_one` of each group.
+
+    Where a group has two labels and two markets, some two of its decisions differ in both, so that counting is enough.
+    """
+    key = ["conflict_id", "area", "policy_version"]
+    parts = []
+    for name, one in ACROSS.items():
+        by_value = rows.group_by(*key, _VALUE[name].alias("value")).agg(pl.col("label").n_unique())
+        parts.append(
+            by_value.group_by(key).agg(
+                pl.when(pl.len() > 1).then(pl.lit(name)).alias("across"),
+                pl.when(pl.col("label").max() > 1).then(pl.lit(one)).alias("within_one"),
+            )
+        )
+    said = [pl.col(name).drop_nulls().str.join("; ") for name in ("across", "within_one")]
+    return pl.concat(parts).group_by(key, maintain_order=True).agg(said)
+
+
+def lies(rows: pl.DataFrame, *, across: Sequence[str] = (), within_one: Sequence[str] = ()) -> pl.DataFrame:
+    """The conflicts that lie across all of `across` (keys of ACROSS) and within one of each of `within_one` (its values)."""
+    for column, names in (("across", across), ("within_one", within_one)):
+        said = pl.col(column).str.split("; ")
+        rows = rows.filter(*(said.list.contains(name) for name in names))
+    return rows
 
 
 def publish_conflicts(ws: Workspace) -> pl.DataFrame:

@@ -1,13 +1,20 @@
+import json
 from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenhand.conflicts import COLUMNS, conflicts, group_texts
+from evenhand.cli import evenhand
+from evenhand.conflicts import COLUMNS, conflicts, group_texts, lies
+from evenhand.ingest import ingest_decisions
 from evenhand.normal_form import normal_form, squashed
+from evenhand.samples import sample_policies
+from evenhand.synthetic import generate
+from evenhand.workspace import create_workspace
 
 
 def decisions(*rows: tuple[str, str, str]) -> pl.DataFrame:
@@ -101,3 +108,63 @@ def test_another_area_or_policy_version_is_no_conflict():
     apart = rows.with_columns(pl.Series("policy_version", ["p/1", "p/2"]))
     assert conflicts(apart).is_empty()
     assert conflicts(rows.head(0)).columns == list(COLUMNS)
+
+
+def lie(*rows: tuple[str, str, str, int]) -> tuple[str, str]:
+    """(label, moderator, market, day) of one text: what its conflict lies across, and within."""
+    group = decisions(*(("the same text over and over", label, moderator) for label, moderator, _, _ in rows))
+    group = group.with_columns(
+        pl.Series("market", [market for *_, market, _ in rows]),
+        pl.Series("decided_at", [datetime(2026, 1, day, 23, 59, tzinfo=UTC) for *_, day in rows]),
+    )
+    found = conflicts(group)
+    assert found.height == len(rows) and found.select("across", "within_one").n_unique() == 1
+    return found["across"][0], found["within_one"][0]
+
+
+def test_conflicts_across_moderators_days_and_markets_are_told_apart():
+    assert lie(("a", "m1", "US", 1), ("b", "m2", "US", 1)) == ("moderators", "day; market")
+    assert lie(("a", "m1", "US", 1), ("b", "m1", "US", 2)) == ("days", "moderator; market")
+    assert lie(("a", "m1", "US", 1), ("b", "m1", "TH", 1)) == ("markets", "moderator; day")
+    assert lie(("a", "m1", "US", 1), ("b", "m2", "TH", 2)) == ("moderators; days; markets", "")
+    assert lie(("a", "m1", "US", 1), ("b", "m1", "US", 1)) == ("", "moderator; day; market")
+    assert lie(("a", "m1", "US", 1), ("a", "m2", "US", 1), ("b", "m1", "US", 1)) == (
+        "moderators",
+        "moderator; day; market",
+    )
+
+
+def test_conflicts_are_chosen_by_what_they_lie_between():
+    rows = decisions(
+        ("the same text over and over", "a", "m1"), ("the same text over and over", "b", "m1"),
+        ("another text over and over", "a", "m1"), ("another text over and over", "b", "m2"),
+    )  # fmt: skip
+    found = conflicts(rows)
+    assert lies(found).height == 4
+    assert set(lies(found, across=["days"])["case_id"]) == {"c0", "c1", "c2", "c3"}
+    assert set(lies(found, across=["days", "moderators"])["case_id"]) == {"c2", "c3"}
+    assert set(lies(found, within_one=["moderator"])["case_id"]) == {"c0", "c1"}
+    assert lies(found, across=["markets"]).is_empty()
+
+
+def test_the_command_lists_the_conflicts_asked_for(tmp_path):
+    ws = create_workspace(tmp_path / "workspace")
+    generate(seed=4, decisions=2_000, rulings=10, out_dir=tmp_path / "data")
+    policies = [policy for policy, _ in sample_policies()]
+    ingest_decisions(ws, policies, tmp_path / "data" / "decisions.csv.gz")
+
+    def run(*words: str) -> dict:
+        done = CliRunner().invoke(
+            evenhand, ["-w", str(ws.root), "conflicts", "--json", "--top", "999", *words]
+        )
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    everything, by_one = run(), run("--within-one", "moderator", "--across", "days")
+    assert 0 < by_one["groups"] < everything["groups"]
+    for group in {row["conflict_id"] for row in by_one["conflicts"]}:
+        rows = [row for row in by_one["conflicts"] if row["conflict_id"] == group]
+        decided = {(row["moderator_id"], row["label"]) for row in rows}
+        assert len(decided) > len({moderator for moderator, _ in decided})
+        assert len({row["decided_at"][:10] for row in rows}) > 1
+    assert pl.read_parquet(ws.conflicts_file)["conflict_id"].n_unique() == everything["groups"]

@@ -8,6 +8,7 @@ import click
 import polars as pl
 
 from evenhand.commands.common import as_json, here, say_json, say_table
+from evenhand.conflicts import ACROSS
 from evenhand.errors import UserError
 
 
@@ -16,16 +17,35 @@ from evenhand.errors import UserError
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all to a .csv or .parquet file."
 )
+@click.option(
+    "--across",
+    multiple=True,
+    type=click.Choice(tuple(ACROSS)),
+    help="Only where decisions of several of these differ; may be repeated.",
+)
+@click.option(
+    "--within-one",
+    multiple=True,
+    type=click.Choice(tuple(ACROSS.values())),
+    help="Only where a single one of these decided both ways; may be repeated.",
+)
 @as_json
 @click.pass_context
-def command(ctx: click.Context, top: int, out: Path | None, to_json: bool) -> None:
+def command(
+    ctx: click.Context,
+    top: int,
+    out: Path | None,
+    across: tuple[str, ...],
+    within_one: tuple[str, ...],
+    to_json: bool,
+) -> None:
     """List near-identical content that was decided differently, and who deviates from the majority."""
-    from evenhand.conflicts import publish_conflicts
+    from evenhand.conflicts import lies, publish_conflicts
     from evenhand.files import atomic_path
 
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise UserError(f"{out}: conflicts are written as .csv or .parquet")
-    found = publish_conflicts(here(ctx))
+    found = lies(publish_conflicts(here(ctx)), across=across, within_one=within_one)
     if out is not None:
         with atomic_path(out) as part:
             found.write_csv(part) if out.suffix == ".csv" else found.write_parquet(part)
@@ -34,7 +54,10 @@ def command(ctx: click.Context, top: int, out: Path | None, to_json: bool) -> No
     if to_json:
         return say_json({"groups": len(groups), "decisions": found.height, "conflicts": shown.to_dicts()})
     if not found.height:
-        click.echo("no near-identical content was decided differently")
+        click.echo(
+            "no near-identical content was decided differently"
+            + (" in that way" if across + within_one else "")
+        )
         return None
     deviating = int(found["deviates"].sum())
     click.echo(
@@ -57,5 +80,7 @@ def _line(group: pl.DataFrame) -> dict[str, object]:
         "deviating": others.height,
         "their labels": ", ".join(others["label"].unique().sort()) or "-",
         "their moderators": ", ".join(others["moderator_id"].unique().sort().head(5)) or "-",
+        "across": first["across"] or "-",
+        "within one": first["within_one"] or "-",
         "one case": first["case_id"],
     }
