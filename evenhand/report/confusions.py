@@ -1,0 +1,60 @@
+"""Which labels are confused with which: each pair as a share of all decisions, with its interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from evenhand.error_rates import Measure
+from evenhand.estimation import Estimate, Totals, domain_totals, estimates
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfusionRate:
+    """Decisions that said `decided` where the SME ruled `ruled`."""
+
+    area: str
+    decided: str
+    ruled: str
+    share: Estimate  # of all decisions of the period; its `errors_found` are those that SMEs saw
+
+
+def confusion_rates(measure: Measure, *, top: int) -> tuple[tuple[ConfusionRate, ...], int]:
+    """The `top` pairs that weigh most in the sample, the largest estimated share first; and how many pairs were seen."""
+    pairs = (
+        measure.errors()
+        .filter(pl.col("label") != pl.col("ruled_label"))
+        .group_by("area", "label", "ruled_label")
+        .agg(pl.col("weight").sum())
+        .sort("weight", "area", "label", "ruled_label", descending=[True, False, False, False])
+    )
+    found = [
+        ConfusionRate(area=area, decided=label, ruled=ruled, share=_share(measure, area, label, ruled))
+        for area, label, ruled, _ in pairs.head(top).iter_rows()
+    ]
+    return tuple(sorted(found, key=lambda confusion: -confusion.share.rate)), pairs.height
+
+
+def _share(measure: Measure, area: str, label: str, ruled: str) -> Estimate:
+    """The share of all decisions inside the window that this pair makes up."""
+    sums: Totals | None = None
+    for sample in measure.samples:
+        frame = sample.part.frame
+        possible = (frame["area"] == area).to_numpy() & (frame["label"] == label).to_numpy()
+        named = sample.label["error_class"].fill_null("") != "policy_unclear"
+        hit = (sample.label["ruled_label"] == ruled).to_numpy() & named.to_numpy() & possible[sample.place]
+        totals = domain_totals(
+            frame["p_overturn"].to_numpy(),
+            frame["pi"].to_numpy(),
+            sample.place,
+            hit.astype(float),
+            domain=np.where(frame["inside"].to_numpy(), 0, 1).astype(np.int64),
+            domains=2,
+            possible=possible,
+            clusters=sample.clusters,
+        )
+        sums = totals if sums is None else sums + totals
+    assert sums is not None  # a Measure without a sample cannot be made
+    return estimates(sums)[0]

@@ -1,0 +1,152 @@
+"""How a report says figures, places and days. Names come from the policy; a name from data can hold anything."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+
+from evenhand.estimation import Estimate
+from evenhand.policy import PolicyVersion
+
+#: The kinds of error, never netted against each other, and what is nobody's error.
+KINDS = {
+    "over_enforcement": "Over-enforcement",
+    "under_enforcement": "Under-enforcement",
+    "wrong_policy": "Wrong label",
+}
+OUTCOME_NAMES = {"total": "All errors", **KINDS, "policy_unclear": "Policy unclear"}
+UNKNOWN = "not known yet"
+LANGUAGES = {
+    "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
+    "en": "English", "es": "Spanish", "et": "Estonian", "fi": "Finnish", "fr": "French", "ga": "Irish", "he": "Hebrew",
+    "hi": "Hindi", "hr": "Croatian", "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese",
+    "km": "Khmer", "ko": "Korean", "lt": "Lithuanian", "lv": "Latvian", "ms": "Malay", "mt": "Maltese", "nl": "Dutch",
+    "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sk": "Slovak",
+    "sl": "Slovenian", "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "th": "Thai", "tl": "Tagalog", "tr": "Turkish",
+    "uk": "Ukrainian", "und": "Language unknown", "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese",
+}  # fmt: skip
+#: Official languages of the Member States, by which DSA Article 42(2)(c) breaks the indicators down.
+OFFICIAL_EU = (
+    "bg", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "ga", "hr", "hu", "it", "lt", "lv", "mt", "nl", "pl",
+    "pt", "ro", "sk", "sl", "sv",
+)  # fmt: skip
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff\u202a-\u202e\u2066-\u2069]+")
+
+
+def shown(text: str) -> str:
+    r"""A text from data on one line: control characters, line breaks and loose direction marks become a space.
+
+    >>> shown("two\nlines")
+    'two lines'
+    """
+    return _CONTROL.sub(" ", text).strip()
+
+
+def within(text: str) -> str:
+    """`text` for the inside of a sentence: a right-to-left name is isolated, so that the words around it stay in place."""
+    text = shown(text)
+    turns = any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in text)
+    return f"\u2068{text}\u2069" if turns else text
+
+
+def spoken(name: str) -> str:
+    """A machine's name as a person reads it.
+
+    >>> spoken("content_type")
+    'Content type'
+    """
+    return name.replace("_", " ").capitalize()
+
+
+def percent(share: float) -> str:
+    """A fraction in [0, 1] as a percentage."""
+    return f"{share:.1%}"
+
+
+def points(difference: float) -> str:
+    """A difference of two fractions, in percentage points."""
+    return f"{100 * difference:+.1f}"
+
+
+def said(estimate: Estimate) -> str:
+    """The rate, or that it is not known yet."""
+    return percent(estimate.rate) if estimate.status == "measured" else UNKNOWN
+
+
+def evidence(estimate: Estimate) -> str:
+    """What stands behind a rate, for brackets: interval and reviews; where it is not known, the reviews it would take."""
+    if estimate.status == "measured":
+        return f"{percent(estimate.low)} to {percent(estimate.high)}, {estimate.n_reviewed:,} reviewed"
+    return f"{estimate.n_reviewed:,} reviewed, {more_reviews(estimate.reviews_needed)} needed"
+
+
+def day(when: date) -> str:
+    """A day in words.
+
+    >>> day(date(2026, 3, 2))
+    '2 March 2026'
+    """
+    return f"{when.day} {when:%B %Y}"
+
+
+def capital(text: str) -> str:
+    """`text` with its first letter raised, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def more_reviews(count: int) -> str:
+    """How many more reviews it takes.
+
+    >>> more_reviews(1), more_reviews(1200)
+    ('about 1 more review', 'about 1,200 more reviews')
+    """
+    return f"about {count:,} more review{'' if count == 1 else 's'}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as a person lists them.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    found = list(words)
+    return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+
+
+class Names:
+    """Values of columns as a person reads them: languages, and areas and labels by their titles in the newest policy."""
+
+    def __init__(self, policies: Sequence[PolicyVersion]) -> None:
+        self._titles: dict[tuple[str, ...], str] = {}
+        for policy in sorted(policies, key=lambda policy: policy.effective_from):
+            for area in policy.areas:
+                self._titles["area", area.name] = area.title
+                for label in area.labels:
+                    self._titles["label", area.name, label.name] = label.title
+
+    def value(self, column: str, value: str) -> str:
+        """One value of a column."""
+        if column == "language":
+            name = LANGUAGES.get(value.split("-")[0].lower(), value)
+            return f"{name} ({value})" if "-" in value and name != value else name
+        if column == "area":
+            return shown(self._titles.get(("area", value), value))
+        if column == "label":  # without its area it has no one title
+            return shown(value.replace("_", " "))
+        return shown(value)
+
+    def label(self, area: str, label: str) -> str:
+        """A label of an area, by its title."""
+        return shown(self._titles.get(("label", area, label), label))
+
+    def place(self, where: Mapping[str, str]) -> str:
+        """A slice in words, for a sentence or a heading.
+
+        >>> Names([]).place({"market": "TH", "queue": "live"})
+        'market TH, queue live'
+        """
+        return ", ".join(
+            f"{spoken(column).lower()} {within(self.value(column, value))}" for column, value in where.items()
+        )

@@ -1,0 +1,146 @@
+"""The report as one long table: a row for each rate, with its interval, what stands behind it, and where it belongs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evenhand.change import Change
+from evenhand.error_rates import Rates
+from evenhand.estimation import Estimate
+from evenhand.files import write_text
+from evenhand.report.dsa import dsa_words
+from evenhand.report.method import method
+from evenhand.report.model import SPLITS, Period, Report
+from evenhand.report.narrative import narrative
+from evenhand.report.tables import state, verdict
+from evenhand.report.words import OUTCOME_NAMES
+
+COLUMNS = (
+    "table", "period_first", "period_last", *SPLITS, "step", "outcome", "measure", "rate", "low", "high", "n_reviewed",
+    "n_eff", "errors_found", "population", "status", "method", "reviews_needed", "ruled_label", "verdict", "owner",
+    "cause", "action", "due", "text",
+)  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def neutral(text: str) -> str:
+    """`text` so that no spreadsheet takes it for a formula (OWASP: CSV injection).
+
+    >>> neutral("=1+1"), neutral("plain")
+    ("'=1+1", 'plain')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def write_csv(report: Report, target: Path) -> None:
+    """Write all rates and texts of the report to `target`, columns of COLUMNS; fractions, not percentages."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows(report):
+        writer.writerow({name: neutral(v) if isinstance(v, str) else v for name, v in row.items()})
+    write_text(target, text.getvalue())
+
+
+def rows(report: Report) -> Iterator[dict[str, Any]]:
+    """The rows of the file; a value that there is not is left out."""
+    place = _place(report.period, report.filters)
+    for text in narrative(report):
+        yield {"table": "narrative", **place, "text": text}
+    yield from _rates("headline", place, report.overall)
+    if report.comparison and report.comparison.before:
+        yield from _rates(
+            "compared with", _place(report.comparison.period, report.filters), report.comparison.before
+        )
+        for outcome, found in report.comparison.changes.items():
+            yield {"table": "change", **place, "outcome": outcome, **_change(found)}
+    for step in report.trend:
+        yield from _rates(
+            "trend", {**place, "step": step.start.isoformat(), **_domain(step.rates)}, step.rates
+        )
+    for turn in report.version_changes:
+        yield {
+            "table": "policy change",
+            **place,
+            **_domain(turn.after),
+            "outcome": "total",
+            **_change(turn.found),
+        }
+    for split in report.splits:
+        for rates in split.rows:
+            yield from _rates(f"by {'+'.join(split.by)}", {**place, **rates.domain}, rates)
+    yield from _confusions_and_areas(report, place)
+    for rates in (report.overall, *report.languages.rows):
+        yield from _dsa({**place, **rates.domain}, rates.total)
+    for table, texts in (("dsa", dsa_words(report)), ("method", method(report))):
+        for text in texts:
+            yield {"table": table, **place, "text": text}
+
+
+def _confusions_and_areas(report: Report, place: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for pair in report.confusions:
+        named = {"area": pair.area, "label": pair.decided, "ruled_label": pair.ruled}
+        yield {"table": "confusions", **place, **named, "outcome": "confusion", **_estimate(pair.share)}
+    for area in report.areas:
+        taken = area.taken
+        done = {name: getattr(taken, name) for name in ("owner", "cause", "action", "due")} if taken else {}
+        rate = {"outcome": "total", **_estimate(area.found.rate)} if area.found else {}
+        text = {"verdict": verdict(area), "text": state(area)}
+        yield {"table": "improvement areas", **place, **area.where, **rate, **done, **text}
+
+
+def _place(period: Period, filters: Mapping[str, str]) -> dict[str, Any]:
+    return {"period_first": period.first.isoformat(), "period_last": period.last.isoformat(), **filters}
+
+
+def _domain(rates: Rates) -> dict[str, str]:
+    return {name: value for name, value in rates.domain.items() if name in SPLITS}
+
+
+def _rates(table: str, place: Mapping[str, Any], rates: Rates) -> Iterator[dict[str, Any]]:
+    for outcome in OUTCOME_NAMES:
+        yield {"table": table, **place, "outcome": outcome, **_estimate(getattr(rates, outcome))}
+    if rates.modelled:
+        yield {"table": table, **place, "outcome": "total", **_estimate(rates.modelled)}
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    """The rate only where it is known; the interval as soon as anything was reviewed."""
+    known, seen = estimate.status != "unknown", estimate.n_reviewed > 0 or estimate.status == "modelled"
+    return {
+        "measure": "error rate",
+        "rate": estimate.rate if known else None,
+        "low": estimate.low if seen else None,
+        "high": estimate.high if seen else None,
+        "n_reviewed": estimate.n_reviewed,
+        "n_eff": estimate.n_eff,
+        "errors_found": estimate.errors_found,
+        "population": estimate.population,
+        "status": "not known yet" if estimate.status == "unknown" else estimate.status,
+        "method": estimate.method,
+        "reviews_needed": estimate.reviews_needed,
+    }
+
+
+def _change(found: Change) -> dict[str, Any]:
+    return {
+        "measure": "difference",
+        "rate": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "verdict": found.verdict,
+    }
+
+
+def _dsa(place: Mapping[str, Any], total: Estimate) -> Iterator[dict[str, Any]]:
+    error = _estimate(total)
+    turned = {
+        name: None if error[other] is None else 1 - error[other]
+        for name, other in (("rate", "rate"), ("low", "high"), ("high", "low"))
+    }
+    yield {"table": "dsa", **place, "outcome": "total", **error, **turned, "measure": "accuracy"}
+    yield {"table": "dsa", **place, "outcome": "total", **error, "measure": "possible rate of error"}
