@@ -22,16 +22,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from flagging_run import classifier_int8, run_name, run_one
+from flagging_run import Asked, cached_run, int8_encoder
 from public_sets import SETS
 
 from evenhand.telemetry import quiet
-from models.encoder import load_encoder
 from models.flagging import FEATURES
 from models.metrics import average_precision, ece, evaluate
 
 SHOWN = ("ap", "lift_at_1", "lift_at_5", "lift_at_10", "auroc", "ece", "brier")
-ENCODER = "bundled:multilingual-e5-small"
 ENOUGH = 800  # unseen decisions of an area in a language from which it gets figures of its own
 
 
@@ -61,17 +59,17 @@ def main() -> None:
     if args.quick:
         args.seeds = args.seeds[:1]
     args.cache.mkdir(parents=True, exist_ok=True)
-    encoder = load_encoder(ENCODER, max_tokens=128)
-    classifier_int8(encoder)
+    encoder = int8_encoder()
     runs = []
     for name in args.sets:
         for seed in args.seeds:
-            file = args.cache / f"{run_name(args, name, seed)}.parquet"
-            if not file.exists():
-                start = time.monotonic()
-                run_one(args, name, seed, encoder).write_parquet(file)
-                print(f"{name} seed {seed}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-            runs.append((name, seed, pl.read_parquet(file)))
+            start = time.monotonic()
+            asked = Asked(
+                name=name, seed=seed, rulings_share=args.rulings_share, limit=3_000 if args.quick else None,
+                unseen_languages=tuple(sorted(args.unseen_languages)), history=not args.no_history,
+            )  # fmt: skip
+            runs.append((name, seed, cached_run(asked, args.data, args.cache, encoder)))
+            print(f"{name} seed {seed}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     if args.prior:
         return print_prior(runs)
     result = summary(args, runs)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,11 @@ from scipy.special import expit, logit
 from votes import adapt
 
 from evenhand.estimation import recalibrate
+from evenhand.files import atomic_path
 from evenhand.policy import PolicyVersion, parse_policy
 from models.bundle import Manifest, ModelBundle
 from models.classifier import EncoderClassifier, heads_of
-from models.encoder import Encoder
+from models.encoder import Encoder, load_encoder
 from models.evidence import Evidence, Taught
 from models.flagging import FEATURES, Flagger
 from models.precedents import Precedents
@@ -37,20 +38,37 @@ CODE = [  # what a run's scores depend on
 ]  # fmt: skip
 
 
-def run_name(args: argparse.Namespace, name: str, seed: int) -> str:
-    """A run's name in the cache: what was asked, and the code that answers, so that no old figure survives a change."""
-    asked = [name, seed, args.rulings_share, args.quick, sorted(args.unseen_languages), args.no_history]
-    mark = hashlib.blake2b(json.dumps(asked).encode(), digest_size=4)
-    for file in CODE:
-        mark.update(file.read_bytes())
-    return f"{name}-{seed}-{mark.hexdigest()}"
+ANSWERS = hashlib.blake2b(b"".join(file.read_bytes() for file in CODE), digest_size=4).hexdigest()
+ENCODER = "bundled:multilingual-e5-small"
 
 
-def classifier_int8(encoder: Encoder) -> EncoderClassifier:
-    """The encoder in 8 bits, as the product judges with it."""
-    model = EncoderClassifier(encoder, {})
-    model.use_int8()
-    return model
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a run is to answer."""
+
+    name: str  # of the set
+    seed: int
+    rulings_share: float = 0.3  # of all groups; at most 0.5
+    limit: int | None = None  # rows
+    unseen_languages: tuple[str, ...] = ()  # no ruling in these; only they are judged
+    history: bool = True  # as [model] moderator_history
+
+
+def cached_run(asked: Asked, data: Path, cache: Path, encoder: Encoder) -> pl.DataFrame:
+    """`run_one`, computed once a cache folder, and again when what was asked or the code that answers is another."""
+    mark = hashlib.blake2b(json.dumps(asdict(asked)).encode(), digest_size=4).hexdigest()
+    file = cache / f"{asked.name}-{asked.seed}-{mark}-{ANSWERS}.parquet"
+    if not file.exists():
+        with atomic_path(file) as part:
+            run_one(asked, data, cache, encoder).write_parquet(part)
+    return pl.read_parquet(file)
+
+
+def int8_encoder() -> Encoder:
+    """The base encoder in 8 bits, as the product judges with it."""
+    encoder = load_encoder(ENCODER, max_tokens=128)
+    EncoderClassifier(encoder, {}).use_int8()
+    return encoder
 
 
 def share_of(names: list[str], salt: str) -> Floats:
@@ -59,10 +77,10 @@ def share_of(names: list[str], salt: str) -> Floats:
     return np.array([int.from_bytes(mark, "big") / 2**64 for mark in marks])
 
 
-def run_one(args: argparse.Namespace, name: str, seed: int, encoder: Encoder) -> pl.DataFrame:
+def run_one(asked: Asked, folder: Path, cache: Path, encoder: Encoder) -> pl.DataFrame:
     """Every method's score of every decision: a row a decision, `wrong`, `ruled`, `part`, `support`, a column a method."""
-    limit = 3_000 if args.quick else None
-    data = adapt(args.data / SETS[name].file, areas=(), languages=(), limit=limit, seed=seed)
+    name, seed = asked.name, asked.seed
+    data = adapt(folder / SETS[name].file, areas=(), languages=(), limit=asked.limit, seed=seed)
     rows = data.decisions.with_columns(
         pl.col("case_id").alias("decision_id"),
         pl.lit(1.0).alias("weight"),
@@ -70,18 +88,18 @@ def run_one(args: argparse.Namespace, name: str, seed: int, encoder: Encoder) ->
     )
     given = rows["group"].to_list()
     final = share_of(given, f"final|{name}") < 0.5
-    ruled = ~final & (share_of(given, f"ruled|{name}|{seed}") < args.rulings_share / 0.5)
-    if args.unseen_languages:
-        away = rows["language"].is_in(args.unseen_languages).to_numpy()
+    ruled = ~final & (share_of(given, f"ruled|{name}|{seed}") < asked.rulings_share / 0.5)
+    if asked.unseen_languages:
+        away = rows["language"].is_in(asked.unseen_languages).to_numpy()
         ruled &= ~away
     wrong = (rows["label"] != rows["truth"]).to_numpy().astype(float)
-    vectors = encoded(args.cache, name, rows["text"], encoder)
+    vectors = encoded(cache, name, rows["text"], encoder)
     fold = group_folds(groups(rows["text"].to_list(), given), seed)
     policy = parse_policy(data.policy)
-    bundle, odds = ours(rows, vectors, ruled, wrong, fold, policy, encoder, use_history=not args.no_history)
+    bundle, odds = ours(rows, vectors, ruled, wrong, fold, policy, encoder, use_history=asked.history)
     found = peers(rows, vectors, ruled, wrong, fold, policy, bundle, seed)
     found["evenhand"] = odds
-    unseen = ~ruled if not args.unseen_languages else ~ruled & away
+    unseen = ~ruled if not asked.unseen_languages else ~ruled & away
     frame = pl.DataFrame({"wrong": wrong, "ruled": ruled, "unseen": unseen, "final": final, **found})
     return frame.with_columns(
         rows["group"], rows["language"], rows["area"],
