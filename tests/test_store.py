@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -13,7 +12,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from evenhand.errors import (
@@ -43,27 +42,9 @@ areas:
 """
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'store.db'}"
-        return
-    server = request.getfixturevalue("postgres")
-    admin = create_engine(
-        f"{server}/postgres", isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3}
-    )
-    name = f"evenhand_{uuid.uuid4().hex[:12]}"
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield f"{server}/{name}"
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
-
-
 @pytest.fixture
-def store(url):
-    store = Store.open(url)
+def store(store_url):
+    store = Store.open(store_url)
     yield store
     store.close()
 
@@ -121,22 +102,22 @@ def test_the_migration_goes_back_and_forth(store):
     assert store.users() == []
 
 
-def test_opening_twice_changes_nothing(url):
-    first = Store.open(url)
+def test_opening_twice_changes_nothing(store_url):
+    first = Store.open(store_url)
     first.add_user(User(user_id="ann", role="sme", markets=("TH",), languages=("th",)))
-    second = Store.open(url)
+    second = Store.open(store_url)
     assert second.user("ann").markets == ("TH",)
     first.close()
     second.close()
 
 
-def test_a_newer_schema_asks_for_an_upgrade(url):
-    store = Store.open(url)
+def test_a_newer_schema_asks_for_an_upgrade(store_url):
+    store = Store.open(store_url)
     with store.engine.begin() as connection:
         connection.execute(text("UPDATE evenhand_version SET version_num = '9999'"))
     store.close()
     with pytest.raises(WorkspaceError, match="upgrade Evenhand"):
-        Store.open(url)
+        Store.open(store_url)
 
 
 def test_an_unreachable_server_is_named_without_its_password():
@@ -157,7 +138,8 @@ def test_history_cannot_be_changed(drawn, table, verb):
     drawn.undo_ruling(drawn.last_ruling("d1", sme_id="sam"), by="sam")
     drawn.record_live("evenhand-1", "v1", by="ann", at=NOON)
     drawn.open_improvement({"market": "TH"}, {"rate": 0.2}, by="ann", at=NOON)
-    column = {"improvement_events": "kind='x'", "ruling_undos": "by='x'", "live_models": "note='x'", "audit": "subject='x'", "drawn_items": "pi=1",
+    drawn.take_item("d1", User(user_id="sam", role="sme"), at=NOON)
+    column = {"improvement_events": "kind='x'", "assignments": "sme_id='x'", "ruling_undos": "by='x'", "live_models": "note='x'", "audit": "subject='x'", "drawn_items": "pi=1",
               "draws": "created_at=created_at", "rulings": "label='x'"}[table]  # fmt: skip
     column = column.replace("by=", '"by"=')
     with pytest.raises(DBAPIError, match="append-only"), drawn.engine.begin() as connection:
@@ -248,6 +230,22 @@ def test_the_ledger_knows_every_moment(store):
     assert store.live_on(NOON - timedelta(seconds=1)) is None
     assert store.live_on(NOON + timedelta(days=1)).model_version == "evenhand-1"
     assert store.live_on(NOON + timedelta(days=3)).model_version == "evenhand-2"
+
+
+def test_a_person_keeps_their_absence_when_their_languages_change(store):
+    store.add_user(User(user_id="ann", role="sme", capacity=40))
+    store.set_away("ann", date(2026, 3, 2), date(2026, 3, 9), by="lead")
+    store.add_user(User(user_id="ann", role="sme", languages=("th",), capacity=30))
+    ann = store.user("ann")
+    assert (ann.capacity, ann.languages, ann.away_until) == (30, ("th",), date(2026, 3, 9))
+    assert ann.is_away(date(2026, 3, 2)) and not ann.is_away(date(2026, 3, 9))
+    store.set_away("ann", None, None, by="lead")
+    assert not store.user("ann").is_away(date(2026, 3, 2))
+    assert store.audit_log()["action"].to_list() == ["add_user", "away", "add_user", "away"]
+    with pytest.raises(RecordError, match="give a later first day back"):
+        store.set_away("ann", date(2026, 3, 9), date(2026, 3, 9), by="lead")
+    with pytest.raises(RecordError, match="a capacity of -1"):
+        User(user_id="ann", role="sme", capacity=-1)
 
 
 def test_an_unknown_user_is_told_how_to_be_added(store):

@@ -89,9 +89,9 @@ class StoreBase:
             yield session
 
     def _insert_new(
-        self, session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]], key: str
+        self, session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]], key: str, *more: str
     ) -> set[Any]:
-        """Insert the rows whose `key` is not there yet, and say which keys those were."""
+        """Insert the rows whose `key` (with `more` columns, if any) is not there yet, and say which keys those were."""
         if not rows:
             return set()
         if len(rows) > 1:  # many at once: clashes are rare, and finding them row by row is three times slower
@@ -102,7 +102,7 @@ class StoreBase:
             except IntegrityError:
                 pass  # somebody wrote some of them meanwhile: below, row by row
         dialect: Any = postgresql if self.engine.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(table.__table__).on_conflict_do_nothing(index_elements=[key])
+        statement = dialect.insert(table.__table__).on_conflict_do_nothing(index_elements=[key, *more])
         found = session.execute(statement.returning(table.__table__.c[key]), [dict(row) for row in rows])
         return set(found.scalars())
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import and_, func, insert, select
 
 from evenhand.errors import SampleError
 from evenhand.store.base import StoreBase, note, values
@@ -20,7 +20,7 @@ from evenhand.store.tables import DrawRow, ItemRow, SkipRow
 if TYPE_CHECKING:
     import polars as pl
 
-_ITEM_FIELDS = tuple(f.name for f in fields(DrawnItem))
+ITEM_FIELDS = tuple(f.name for f in fields(DrawnItem))
 
 
 class DrawMethods(StoreBase):
@@ -35,7 +35,7 @@ class DrawMethods(StoreBase):
                 raise SampleError(f"draw {draw.draw_id} is there already; draws never change")
             if items:
                 rows = [
-                    {**values(item, _ITEM_FIELDS), "explanation": dict(item.explanation)} for item in items
+                    {**values(item, ITEM_FIELDS), "explanation": dict(item.explanation)} for item in items
                 ]
                 session.execute(insert(ItemRow.__table__), rows)  # type: ignore[arg-type]  # a Table
             details = {"budget": draw.budget, "seed": draw.seed, "model_version": draw.model_version}
@@ -61,7 +61,7 @@ class DrawMethods(StoreBase):
         from evenhand.store import frames
 
         self.draw(draw_id)
-        columns = [ItemRow.__table__.c[name] for name in _ITEM_FIELDS]
+        columns = [ItemRow.__table__.c[name] for name in ITEM_FIELDS]
         query = select(*columns, is_ruled(draw_id), is_skipped(draw_id)).where(ItemRow.draw_id == draw_id)
         with self._reading() as session:
             return frames.items_frame(session.execute(query.order_by(ItemRow.position)).all())
@@ -72,29 +72,7 @@ class DrawMethods(StoreBase):
             row = session.get(ItemRow, (draw_id, decision))
         if row is None:
             raise SampleError(f"decision {decision} is not in draw {draw_id}; take one from its queue")
-        return DrawnItem(**values(row, _ITEM_FIELDS))
-
-    def next_item(
-        self,
-        draw_id: str,
-        *,
-        sme_id: str,
-        markets: Sequence[str] | None = None,
-        languages: Sequence[str] | None = None,
-    ) -> DrawnItem | None:
-        """The first item in queue order that nobody has ruled on or skipped, in these markets and languages.
-
-        None when there is none left. Nothing is reserved: two SMEs who ask at the same moment get the
-        same case, and both rulings count as theirs.
-        """
-        open_items = in_slice(draw_id, markets, languages), ~is_ruled(draw_id), ~is_skipped(draw_id)
-        query = select(ItemRow).where(*open_items).order_by(ItemRow.position).limit(1)
-        with self._reading() as session:
-            row = session.scalars(query).first()
-        if row is None:
-            self.draw(draw_id)  # an unknown draw is an error, not an empty queue
-            return None
-        return DrawnItem(**values(row, _ITEM_FIELDS))
+        return DrawnItem(**values(row, ITEM_FIELDS))
 
     def progress(
         self,
@@ -124,6 +102,19 @@ class DrawMethods(StoreBase):
             ruled=sum(n for ruled, _, n in rows if ruled),
             skipped=sum(n for ruled, skipped, n in rows if skipped and not ruled),
         )
+
+    def skips(self, draw_id: str) -> dict[str, int]:
+        """Why cases of the batch that have no ruling were left out, and how many for each reason; most frequent first."""
+        last = select(func.max(SkipRow.id)).where(SkipRow.draw_id == draw_id).group_by(SkipRow.decision_id)
+        query = (
+            select(SkipRow.reason, func.count())
+            .join(ItemRow, and_(ItemRow.draw_id == SkipRow.draw_id, ItemRow.decision_id == SkipRow.decision_id))
+            .where(SkipRow.id.in_(last), ~is_ruled(draw_id))
+            .group_by(SkipRow.reason)
+            .order_by(func.count().desc(), SkipRow.reason)
+        )  # fmt: skip
+        with self._reading() as session:
+            return {reason: n for reason, n in session.execute(query)}
 
     def skip_item(self, draw_id: str, decision: str, *, sme_id: str, reason: str, at: datetime) -> None:
         """Leave an item out, with the reason; it counts as missing in the estimate."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from datetime import UTC, datetime
+from dataclasses import fields, replace
+from datetime import UTC, date, datetime
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from evenhand.errors import UserError
 from evenhand.store.base import StoreBase, values
@@ -20,8 +21,9 @@ class PeopleMethods(StoreBase):
     """Users of the app."""
 
     def add_user(self, user: User, *, by: str = "setup") -> None:
-        """Add a person, or change their role, markets and languages."""
-        given = {"role": user.role, "markets": list(user.markets), "languages": list(user.languages)}
+        """Add a person, or change their role, markets, languages and capacity. When they are away: `set_away`."""
+        given = {"role": user.role, "markets": list(user.markets), "languages": list(user.languages),
+                 "capacity": user.capacity}  # fmt: skip
         with self._writing() as session:
             if not self._insert_new(session, UserRow, [{"user_id": user.user_id, **given}], "user_id"):
                 row = session.get(UserRow, user.user_id, with_for_update=True, populate_existing=True)
@@ -29,10 +31,24 @@ class PeopleMethods(StoreBase):
                     setattr(row, name, value)
             audit_note(session, "add_user", user.user_id, by=by, at=datetime.now(UTC), details=given)
 
+    def set_away(self, user_id: str, since: date | None, until: date | None, *, by: str) -> User:
+        """Say that a person is away from `since` up to, not including, `until` (None: open end); both None: they are here.
+
+        Their cases that are in flight go to others meanwhile. UserError for an unknown person; RecordError for an end
+        before the beginning.
+        """
+        changed = replace(self.user(user_id), away_since=since, away_until=until)
+        with self._writing() as session:
+            row = session.get_one(UserRow, user_id, with_for_update=True)
+            row.away_since, row.away_until = since, until
+            details = {"since": since and since.isoformat(), "until": until and until.isoformat()}
+            audit_note(session, "away", user_id, by=by, at=datetime.now(UTC), details=details)
+        return changed
+
     def users(self) -> list[User]:
         """All people, by id."""
         with self._reading() as session:
-            return [_user(row) for row in session.scalars(select(UserRow).order_by(UserRow.user_id))]
+            return all_users(session)
 
     def user(self, user_id: str) -> User:
         """The person called `user_id`; UserError with advice otherwise."""
@@ -67,10 +83,18 @@ class LedgerMethods(StoreBase):
         return before[-1] if before else None
 
 
+def all_users(session: Session) -> list[User]:
+    """All people, by id, in the transaction at hand."""
+    return [_user(row) for row in session.scalars(select(UserRow).order_by(UserRow.user_id))]
+
+
 def _user(row: UserRow) -> User:
     return User(
         user_id=row.user_id,
         role=row.role,  # type: ignore[arg-type]  # checked by User
         markets=tuple(row.markets),
         languages=tuple(row.languages),
+        capacity=row.capacity,
+        away_since=row.away_since,
+        away_until=row.away_until,
     )

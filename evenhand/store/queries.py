@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from evenhand.store.tables import ItemRow, RulingRow, SkipRow, UndoRow
 
@@ -46,5 +46,6 @@ def in_slice(
     if markets:
         wanted.append(ItemRow.market.in_(markets))
     if languages:
-        wanted.append(ItemRow.language.in_(languages))
+        tags = [func.substr(ItemRow.language, 1, len(one) + 1) == f"{one}-" for one in languages]
+        wanted.append(or_(ItemRow.language.in_(languages), *tags))  # as `evenhand.store.records.reads` has it
     return and_(*wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal, get_args
@@ -38,6 +38,8 @@ class DrawRecord:
     excluded_ruled: int  # decisions left out because they had a ruling
     pi_min: float  # smallest inclusion probability, > 0
     w_max: float  # largest weight relative to a simple random sample's
+    design: str = "take-all and defensive square root, Pareto"
+    dated_later: int = 0  # decisions of the frame that are dated after the draw was made
 
     def covers(self, other: DrawRecord) -> bool:
         """Whether the two frames can hold the same decision: their periods and filters overlap."""
@@ -95,11 +97,40 @@ class User:
     user_id: str
     role: Role
     markets: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()  # BCP 47
+    capacity: int | None = None  # cases of review batches a week; None: no limit
+    away_since: date | None = None
+    away_until: date | None = None  # first day back; None with `away_since`: until told otherwise
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise RecordError(f"user {self.user_id}: role {self.role!r} is unknown; use {', '.join(ROLES)}")
+        if self.capacity is not None and self.capacity < 0:
+            raise RecordError(
+                f"user {self.user_id}: a capacity of {self.capacity} cases a week; give 0 or more, or none for no limit"
+            )
+        if self.away_since and self.away_until and self.away_since >= self.away_until:
+            raise RecordError(
+                f"user {self.user_id}: away from {self.away_since} and back on {self.away_until}; give a later first day back"
+            )
+
+    def is_away(self, day: date) -> bool:
+        """Whether the person is away on this day (UTC)."""
+        started = self.away_since is not None and self.away_since <= day
+        return started and (self.away_until is None or day < self.away_until)
+
+    def can_rule(self, market: str, language: str) -> bool:
+        """Whether cases of this market and language are theirs to rule."""
+        return (not self.markets or market in self.markets) and reads(self.languages, language)
+
+
+def reads(languages: Sequence[str], language: str) -> bool:
+    """Whether somebody who reads `languages` reads this one too; none given means all.
+
+    >>> reads(("pt", "en"), "pt-BR"), reads(("zh-Hant",), "zh"), reads(("th",), "und")
+    (True, False, False)
+    """
+    return not languages or any(language == one or language.startswith(f"{one}-") for one in languages)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +150,27 @@ class AddResult:
 
     added: int
     duplicates: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenItem:
+    """A drawn case that is neither ruled nor skipped, and who had it last."""
+
+    decision_id: str
+    position: int
+    market: str
+    language: str
+    holder: str | None = None  # who it was handed to last
+    held_since: datetime | None = None
+    turn: int = -1  # times it was handed out before, less one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handout:
+    """What the queue has for a person: a case that is theirs now, or why there is none."""
+
+    item: DrawnItem | None = None
+    reason: Literal["", "finished", "held", "away", "capacity"] = ""  # "held": others have what is left
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The one way to the store."""
 
+from evenhand.store.assignments import AssignmentMethods
 from evenhand.store.draws import DrawMethods
 from evenhand.store.improvements import ImprovementMethods
 from evenhand.store.people import LedgerMethods, PeopleMethods
@@ -7,8 +8,16 @@ from evenhand.store.policies import PolicyMethods
 from evenhand.store.rulings import RulingMethods
 
 
-class Store(PolicyMethods, DrawMethods, RulingMethods, PeopleMethods, LedgerMethods, ImprovementMethods):
-    """Policies, draws, rulings, people, the live-model ledger, improvements and the audit log.
+class Store(
+    PolicyMethods,
+    DrawMethods,
+    AssignmentMethods,
+    RulingMethods,
+    PeopleMethods,
+    LedgerMethods,
+    ImprovementMethods,
+):
+    """Policies, draws, assignments, rulings, people, the live-model ledger, improvements and the audit log.
 
     Every write commits before its method returns; what a person does leaves its audit row in the same
     transaction. One store serves many threads. Use it as a context manager, or call `close`.

@@ -39,16 +39,44 @@ class RulingMethods(StoreBase):
         `draw_id` whose case that draw does not hold, or one that replaces a ruling which is not there, is
         on another decision or in another draw, or was replaced already.
         """
-        at = datetime.now(UTC)
-        rows = {_content_hash(ruling): ruling for ruling in rulings}
         with self._writing() as session:
-            known = _known(session, list(rows))
-            fresh = {mark: ruling for mark, ruling in rows.items() if mark not in known}
-            _check_drawn(session, fresh.values())
-            _check_replaced(session, fresh.values())
-            prepared = [_ruling_values(mark, ruling) for mark, ruling in fresh.items()]
-            added = self._insert_new(session, RulingRow, prepared, "content_hash")
-            _note_added(session, [row for row in prepared if row["content_hash"] in added], by=by, at=at)
+            return self._add(session, rulings, by=by)
+
+    def rule_item(self, ruling: Ruling, *, by: str) -> None:
+        """Add the first ruling on a drawn case; UserError if somebody has ruled on it meanwhile, and nothing is added.
+
+        RecordError for a ruling that names no draw and moderator.
+        """
+        decision = _decision_of(ruling)
+        if ruling.draw_id is None or decision is None:
+            raise RecordError(
+                f"ruling on case {ruling.case_id}: names no drawn decision; give draw_id and decision_moderator_id"
+            )
+        key = ItemRow.draw_id == ruling.draw_id, ItemRow.decision_id == decision
+        with self._writing() as session:
+            session.execute(select(ItemRow.decision_id).where(*key).with_for_update())  # one ruling at a time
+            before = session.execute(
+                select(RulingRow.sme_id, RulingRow.ruled_at).where(
+                    RulingRow.draw_id == ruling.draw_id, RulingRow.decision_id == decision, is_current(ruling.draw_id)
+                )
+            ).first()  # fmt: skip
+            if before is not None:
+                raise UserError(
+                    f"{before.sme_id} ruled on this case at {before.ruled_at:%H:%M} UTC, so yours is not stored;"
+                    " go on with the next case"
+                )
+            self._add(session, [ruling], by=by)
+
+    def _add(self, session: Session, rulings: Sequence[Ruling], *, by: str) -> AddResult:
+        rows = {_content_hash(ruling): ruling for ruling in rulings}
+        known = _known(session, list(rows))
+        fresh = {mark: ruling for mark, ruling in rows.items() if mark not in known}
+        _check_drawn(session, fresh.values())
+        _check_replaced(session, fresh.values())
+        prepared = [_ruling_values(mark, ruling) for mark, ruling in fresh.items()]
+        added = self._insert_new(session, RulingRow, prepared, "content_hash")
+        written = [row for row in prepared if row["content_hash"] in added]
+        _note_added(session, written, by=by, at=datetime.now(UTC))
         return AddResult(added=len(added), duplicates=len(rulings) - len(added))
 
     def rulings(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    Date,
     DateTime,
     Dialect,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     String,
@@ -24,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 APPEND_ONLY = (
-    "rulings", "ruling_undos", "draws", "drawn_items", "live_models", "audit", "improvement_events",
+    "rulings", "ruling_undos", "draws", "drawn_items", "live_models", "audit", "improvement_events", "assignments",
 )  # fmt: skip
 
 
@@ -160,6 +162,20 @@ class SkipRow(Base):
     __table_args__ = (Index("ix_skips_draw", "draw_id", "decision_id"),)
 
 
+class AssignmentRow(Base):
+    """A drawn item handed to an SME. The key lets two who ask at once not both have it; the highest turn holds it."""
+
+    __tablename__ = "assignments"
+    draw_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    decision_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    turn: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    sme_id: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(Utc)
+    __table_args__ = (
+        ForeignKeyConstraint(["draw_id", "decision_id"], ["drawn_items.draw_id", "drawn_items.decision_id"]),
+    )
+
+
 class UserRow(Base):
     """A person who uses the app."""
 
@@ -168,6 +184,9 @@ class UserRow(Base):
     role: Mapped[str] = mapped_column(String(32))
     markets: Mapped[list[str]] = mapped_column(JSON)
     languages: Mapped[list[str]] = mapped_column(JSON)
+    capacity: Mapped[int | None] = mapped_column(Integer)
+    away_since: Mapped[date | None] = mapped_column(Date)
+    away_until: Mapped[date | None] = mapped_column(Date)
 
 
 class LiveRow(Base):
