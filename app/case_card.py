@@ -91,10 +91,16 @@ def precedents(case: Mapping[str, Any], card: Mapping[str, Any], *, blurred: boo
 
 
 def conflict(case: Mapping[str, Any], group: pl.DataFrame | None) -> None:
-    """A line where near-identical content was decided differently."""
+    """Where near-identical content was decided differently: how often, between what, and whether by one alone."""
     if group is None:
         return
-    labels = session.policy(case["policy_version"]).area(case["area"])
+    area, first = session.policy(case["policy_version"]).area(case["area"]), group.row(0, named=True)
     counts = group["label"].value_counts(sort=True).iter_rows()
-    said = ", ".join(f"{n} x {labels.label(name).title}" for name, n in counts)
+    said = ", ".join(f"{n} x {area.label(name).title}" for name, n in counts)
+    if hidden := first["group_size"] - group.height:
+        said += f", and {hidden} outside your markets and languages"
+    if across := first.get("across"):
+        said += f"; across {across.replace('; ', ', ')}"
+    if one := first.get("within_one"):
+        said += f"; one {one.replace('; ', ', one ')} decided both ways"
     st.html(f'<p class="eh-say"><b>Near-identical content was decided differently:</b> {escape(said)}.</p>')

@@ -33,7 +33,17 @@ def case_text(
     names = ["eh-text", *(["eh-blur"] if blurred else []), *(["eh-small"] if small else [])]
     hidden = ' aria-hidden="true"' if blurred else ""
     body = marked(text, () if blurred else spans) if text.strip() else "<em>(no text)</em>"
-    return f'<div class="{" ".join(names)}" dir="auto" lang="{escape(language, quote=True)}"{hidden}>{body}</div>'
+    key = "" if blurred else legend(spans)
+    return f'<div class="{" ".join(names)}" dir="auto" lang="{escape(language, quote=True)}"{hidden}>{body}</div>{key}'
+
+
+def legend(spans: Sequence[Mapping[str, Any]]) -> str:
+    """What the kinds of marks on a text mean, of those that are on it; empty without any."""
+    weights = [float(span.get("weight", 1)) for span in spans]
+    said = ["highlighted: speaks for an overturn"] if any(weight > 0 for weight in weights) else []
+    said += ["dotted: speaks for the decision"] if any(weight < 0 for weight in weights) else []
+    said += ["outlined: without it the text reads otherwise"] if any(s.get("flip") for s in spans) else []
+    return f'<div class="eh-key">{escape(" · ".join(said))}</div>' if said else ""
 
 
 def chips(*texts: str | None) -> str:

@@ -179,12 +179,10 @@ def _between(rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts).group_by(key, maintain_order=True).agg(said)
 
 
-def lies(rows: pl.DataFrame, *, across: Sequence[str] = (), within_one: Sequence[str] = ()) -> pl.DataFrame:
-    """The conflicts that lie across all of `across` (keys of ACROSS) and within one of each of `within_one` (its values)."""
-    for column, names in (("across", across), ("within_one", within_one)):
-        said = pl.col(column).str.split("; ")
-        rows = rows.filter(*(said.list.contains(name) for name in names))
-    return rows
+def lies(*, across: Sequence[str] = (), within_one: Sequence[str] = ()) -> list[pl.Expr]:
+    """Filters for the conflicts across all of `across` (keys of ACROSS) and within one of each of `within_one` (its values)."""
+    wanted = [("across", name) for name in across] + [("within_one", name) for name in within_one]
+    return [pl.col(column).str.split("; ").list.contains(name) for column, name in wanted]
 
 
 def publish_conflicts(ws: Workspace) -> pl.DataFrame:

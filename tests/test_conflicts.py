@@ -140,11 +140,11 @@ def test_conflicts_are_chosen_by_what_they_lie_between():
         ("another text over and over", "a", "m1"), ("another text over and over", "b", "m2"),
     )  # fmt: skip
     found = conflicts(rows)
-    assert lies(found).height == 4
-    assert set(lies(found, across=["days"])["case_id"]) == {"c0", "c1", "c2", "c3"}
-    assert set(lies(found, across=["days", "moderators"])["case_id"]) == {"c2", "c3"}
-    assert set(lies(found, within_one=["moderator"])["case_id"]) == {"c0", "c1"}
-    assert lies(found, across=["markets"]).is_empty()
+    assert found.filter(*lies()).height == 4
+    assert set(found.filter(*lies(across=["days"]))["case_id"]) == {"c0", "c1", "c2", "c3"}
+    assert set(found.filter(*lies(across=["days", "moderators"]))["case_id"]) == {"c2", "c3"}
+    assert set(found.filter(*lies(within_one=["moderator"]))["case_id"]) == {"c0", "c1"}
+    assert found.filter(*lies(across=["markets"])).is_empty()
 
 
 def test_the_command_lists_the_conflicts_asked_for(tmp_path):

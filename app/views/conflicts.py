@@ -10,6 +10,7 @@ import streamlit as st
 
 from app import case_card, published, session
 from app.text import case_text, spoken
+from evenhand.conflicts import ACROSS, lies
 from evenhand.store import User
 
 SHOWN = 200  # groups in the table; the command writes them all
@@ -23,9 +24,13 @@ def page() -> None:
     if rows is None:
         st.info("Not looked for yet. Run `evenhand conflicts`.")
         return
+    if "across" not in rows.collect_schema():
+        st.info("These were found by an earlier version of Evenhand. Run `evenhand conflicts` again.")
+        return
+    rows = _chosen(rows)
     groups = group_rows(rows)
     if groups.is_empty():
-        st.success("No near-identical content was decided differently.")
+        st.success("No near-identical content was decided differently in the way chosen.")
         return
     st.caption(
         "The same content under the same area and policy version, decided in more than one way; copies with typos, emoji,"
@@ -36,6 +41,16 @@ def page() -> None:
         st.caption("Choose a row to see its decisions side by side.")
     else:
         _group(rows, chosen, user)
+
+
+def _chosen(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The conflicts across, and within one of, what is chosen."""
+    first, second = st.columns(2)
+    across = first.pills("Across several", list(ACROSS), selection_mode="multi", key="conflicts_across")
+    within = second.pills(
+        "One alone decided both ways", list(ACROSS.values()), selection_mode="multi", key="conflicts_within"
+    )
+    return rows.filter(*lies(across=across, within_one=within))
 
 
 def group_rows(rows: pl.LazyFrame) -> pl.DataFrame:
@@ -51,6 +66,7 @@ def group_rows(rows: pl.LazyFrame) -> pl.DataFrame:
             pl.col("label").filter(pl.col("deviates")).unique().sort().alias("others"),
             pl.col("moderator_id").filter(pl.col("deviates")).n_unique().alias("moderators"),
             pl.col("market").unique().sort(),
+            pl.col("across", "within_one").first(),
         )
         .sort(["deviates", "decisions", "conflict_id"], descending=[True, True, False])
         .head(SHOWN)
@@ -69,6 +85,8 @@ def _table(groups: pl.DataFrame) -> dict[str, Any] | None:
         pl.col("others").list.join(", ").str.replace_all("_", " ").alias("Their labels"),
         pl.col("moderators").alias("Their moderators"),
         pl.col("market").list.join(", ").alias("Markets"),
+        pl.col("across").alias("Across"),
+        pl.col("within_one").alias("Both ways by one"),
     )
     picked = st.dataframe(
         shown.to_pandas(),

@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from app import case_card, published, session
+from app import case_card, explained, published, session
 from app.text import case_text, spoken
+from evenhand.errors import EvenhandError
 from evenhand.store import User
 
 PAGE = 50
@@ -41,7 +42,7 @@ def page() -> None:
     if chosen is None:
         st.caption("Choose a row to open its case.")
     else:
-        _open(chosen, user)
+        _open(model, chosen, user)
 
 
 def _filters(model: str, user: User) -> tuple[dict[str, str], str, bool]:
@@ -128,20 +129,31 @@ def _table(rows: pl.DataFrame, user: User) -> dict[str, Any] | None:
     return rows.row(places[0], named=True) if places and places[0] < rows.height else None
 
 
-def _open(case: dict[str, Any], user: User) -> None:
-    """The chosen case: text blurred until asked for, decision and reading beside it."""
+def _open(model: str, case: dict[str, Any], user: User) -> None:
+    """The chosen case: text blurred until asked for, decision, reading, conflict and precedents beside it."""
+    card = _card(model, case)
     left, right = st.columns([11, 9], gap="large")
     seen = st.session_state.get("flag_seen") == case["decision_id"]
     with left:
         st.html(case_card.facts(case))
         blurred = session.workspace().config.review.blur and not seen
-        st.html(case_text(case["text"], case["language"], blurred=blurred))
+        st.html(case_text(case["text"], case["language"], spans=card.get("spans", ()), blurred=blurred))
         if blurred:
             st.button("Show the text", key="flag_reveal", on_click=_reveal, args=(case, user))
     with right:
         case_card.decision(case)
-        case_card.reading(case, {})
+        case_card.reading(case, card)
         case_card.conflict(case, published.conflicts_of(user, "flags", case["decision_id"]))
+        case_card.precedents(case, card, blurred=blurred)
+
+
+def _card(model: str, case: dict[str, Any]) -> dict[str, Any]:
+    """The case's card; empty, and the reason said, where the model that flagged it cannot be had."""
+    try:
+        return explained.card(model, case)
+    except EvenhandError as problem:
+        st.warning(f"No marked words and no precedents here: {problem}")
+        return {}
 
 
 def _reveal(case: dict[str, Any], user: User) -> None:

@@ -45,7 +45,7 @@ def command(
 
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise UserError(f"{out}: conflicts are written as .csv or .parquet")
-    found = lies(publish_conflicts(here(ctx)), across=across, within_one=within_one)
+    found = publish_conflicts(here(ctx)).filter(*lies(across=across, within_one=within_one))
     if out is not None:
         with atomic_path(out) as part:
             found.write_csv(part) if out.suffix == ".csv" else found.write_parquet(part)
