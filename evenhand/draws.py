@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,26 +13,23 @@ import polars as pl
 
 from evenhand.errors import SampleError
 from evenhand.files import atomic_path
+from evenhand.frames import (
+    ABOUT,
+    DOMAINS,
+    FrameWriter,
+    Ints,
+    Population,
+    codes,
+    collected,
+    population,
+    scored_frame,
+)
 from evenhand.lake import scan_decisions, scan_scores
-from evenhand.policy import PolicyVersion
-from evenhand.sampling import Floats, choose_phi, hashed_uniform, inclusion_probabilities, pareto_draw
+from evenhand.sampling import Design, Floats, id_numbers, pareto_draw, uniform
 from evenhand.store import DrawnItem, DrawRecord, Store
 from evenhand.workspace import Workspace
 
-#: Columns a frame can be filtered by and an error rate split by.
-DOMAINS = (
-    "market",
-    "area",
-    "language",
-    "queue",
-    "team",
-    "content_type",
-    "policy_version",
-    "moderator_id",
-    "label",
-)
-#: What else a frame keeps of a decision: when it was made, how often it was seen, and what it shares with others.
-ABOUT = ("decided_at", "exposure", "text_hash", "conversation_id")
+__all__ = ["ABOUT", "DOMAINS", "cell_codes", "make_draw", "scored_frame"]
 Explain = Callable[[pl.DataFrame], list[dict[str, Any]]]
 
 
@@ -58,24 +56,26 @@ def make_draw(
     """
     settings = ws.config.draw
     filters = dict(filters or {})
-    frame, excluded = scored_frame(ws, store, model, since=since, until=until, filters=filters)
     if budget < 1:
         raise SampleError(f"a draw of {budget}; ask for at least 1 case")
-    p = frame["p_overturn"].to_numpy()
+    found = population(ws, store, model, since=since, until=until, filters=filters)
+    scored, excluded = _numbered(found, settings.cells, model)
+    p, number = scored["p_overturn"].to_numpy(), scored["number"].to_numpy()
     if budget > len(p):
         raise SampleError(
             f"a draw of {budget:,} from a frame of {len(p):,} decisions; ask for fewer, or widen the period or filter"
         )
-    cell = cell_codes(frame, settings.cells)
     floor, cell_floor = settings.floor, settings.cell_floor
-    phi = choose_phi(p, budget, kappa=kappa, floor=floor, cell_floor=cell_floor, cell=cell)
-    pi = inclusion_probabilities(p, budget, phi=phi, floor=floor, cell_floor=cell_floor, cell=cell)
-    u = hashed_uniform(f"{seed}|{since}|{until}", frame["decision_id"].to_list())
-    chosen = pareto_draw(pi, u)
+    design = Design(
+        p, budget, floor=floor, cell_floor=cell_floor, cell=cell_codes(scored, settings.cells), tie=number
+    )
+    phi = design.phi(kappa)
+    pi = design.probabilities(phi)
+    chosen = pareto_draw(pi, uniform(f"{seed}|{since}|{until}", number))
     draw_id = _draw_id(at, seed, budget, model, filters)
     file = ws.draws_dir / f"{draw_id}.parquet"
     with atomic_path(file) as part:
-        frame.with_columns(pl.Series("pi", pi)).drop("predicted_label", "reasons").write_parquet(part)
+        drawn, versions = _keep(found, pi, chosen, part)
     draw = DrawRecord(
         draw_id=draw_id,
         created_at=at,
@@ -90,22 +90,59 @@ def make_draw(
         since=since,
         until=until,
         filters=filters,
-        policy_versions=tuple(sorted(frame["policy_version"].unique())),
+        policy_versions=versions,
         model_version=model,
         frame_size=len(p),
         frame_file=file.relative_to(ws.root).as_posix(),
-        frame_hash=hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest(),
+        frame_hash=_hash(file),
         excluded_ruled=excluded,
         pi_min=float(pi.min()),
         w_max=float(budget / len(p) / pi.min()),
     )
-    store.add_draw(draw, _items(ws, draw, frame, chosen, pi, explain))
+    store.add_draw(draw, _items(ws, draw, drawn, explain))
     return draw
 
 
 def cell_codes(frame: pl.DataFrame, cells: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
     """A code for each row's crossing of the `cells` columns, shape (rows,)."""
-    return frame.select(pl.struct(cells).rank("dense")).to_series().to_numpy().astype(np.int64)
+    return codes(frame, cells)
+
+
+def _numbered(found: Population, cells: Sequence[str], model: str) -> tuple[pl.DataFrame, int]:
+    """What a design needs of each decision: its score, its cell and its id as a number; and how many were left out."""
+    columns = tuple(dict.fromkeys(("decision_id", "p_overturn", *cells)))
+    numbered = (
+        (
+            part.with_columns(pl.Series("number", id_numbers(part["decision_id"]))).drop("decision_id"),
+            left_out,
+        )
+        for part, left_out in found.shards(columns)
+    )
+    return collected(numbered, model)
+
+
+def _keep(found: Population, pi: Floats, chosen: Ints, file: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Write the frame with every probability to `file`; the drawn decisions in queue order, and the policy versions met."""
+    begin, drawn, versions = 0, [], set[str]()
+    order = np.argsort(chosen)
+    with FrameWriter(file) as writer:
+        for part, _ in found.shards():
+            rows = part.with_columns(pl.Series("pi", pi[begin : begin + part.height]))
+            writer.write(rows)
+            here = order[np.searchsorted(chosen[order], begin) :]
+            here = here[: np.searchsorted(chosen[here], begin + part.height)]
+            picked = rows[chosen[here] - begin].select("decision_id", "p_overturn", "pi")
+            drawn.append(picked.with_columns(pl.Series("_place", here)))
+            versions |= set(part["policy_version"].unique())
+            begin += part.height
+    if begin != len(pi):
+        raise SampleError("the lake changed while the batch was drawn; draw again")
+    return pl.concat(drawn).sort("_place").drop("_place"), tuple(sorted(versions))
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _draw_id(at: datetime, seed: int, budget: int, model: str, filters: Mapping[str, str]) -> str:
@@ -113,81 +150,19 @@ def _draw_id(at: datetime, seed: int, budget: int, model: str, filters: Mapping[
     return f"draw-{at:%Y%m%d-%H%M}-{hashlib.blake2b(key.encode(), digest_size=3).hexdigest()}"
 
 
-def scored_frame(
-    ws: Workspace,
-    store: Store,
-    model: str,
-    *,
-    since: date | None = None,
-    until: date | None = None,
-    filters: Mapping[str, str] | None = None,
-) -> tuple[pl.DataFrame, int]:
-    """Scored decisions without an earlier ruling, by decision id; and how many were left out for theirs.
-
-    Columns decision_id, DOMAINS, ABOUT, p_overturn, predicted_label, reasons, may_over, may_under, may_wrong. Raises SampleError
-    where nothing is scored, or everything ruled.
-    """
-    filters = filters or {}
-    if unknown := sorted(set(filters) - set(DOMAINS)):
-        raise SampleError(f"cannot filter by {unknown[0]!r}; use one of {', '.join(DOMAINS)}")
-    decisions = scan_decisions(ws, since=since, until=until).select(
-        "decision_id", "case_id", *DOMAINS, *ABOUT
-    )
-    scores = scan_scores(ws, model, since=since, until=until).select(
-        "decision_id", "p_overturn", "predicted_label", "reasons"
-    )
-    for name, value in filters.items():
-        decisions = decisions.filter(pl.col(name) == value)
-    scored = decisions.join(scores, on="decision_id", how="inner", validate="1:1").collect()
-    if scored.is_empty():
-        raise SampleError(
-            f"no decision scored by {model} in this period and filter; run `evenhand score` first"
-        )
-    rulings = store.rulings()
-    with_moderator = rulings.filter(pl.col("decision_id").is_not_null()).select("decision_id")
-    on_case = rulings.filter(pl.col("decision_id").is_null()).select("case_id", "area")
-    frame = scored.join(with_moderator, on="decision_id", how="anti").join(
-        on_case, on=["case_id", "area"], how="anti"
-    )
-    if frame.is_empty():
-        raise SampleError("every decision in this period and filter has a ruling already; widen the period")
-    flags = _error_flags(store.policies())
-    frame = frame.join(flags, on=["policy_version", "area", "label"], how="left").drop("case_id")
-    return frame.sort("decision_id"), scored.height - frame.height
-
-
-def _error_flags(policies: Sequence[PolicyVersion]) -> pl.DataFrame:
-    """Which error classes a decision with this label can fall into."""
-    rows = [
-        {
-            "policy_version": policy.version,
-            "area": area.name,
-            "label": name,
-            "may_over": i > 0,
-            "may_under": i == 0,
-            "may_wrong": i > 0 and len(area.labels) > 2,
-        }
-        for policy in policies
-        for area in policy.areas
-        for i, name in enumerate(area.label_names)
-    ]
-    return pl.DataFrame(rows)
-
-
 def _items(
     ws: Workspace,
     draw: DrawRecord,
-    frame: pl.DataFrame,
-    chosen: np.ndarray[Any, np.dtype[np.int64]],
-    pi: Floats,
+    drawn: pl.DataFrame,
     explain: Explain | None,
 ) -> list[DrawnItem]:
     """The drawn decisions in queue order, with a copy of their case and their explanation card."""
-    picked = frame[chosen].select("decision_id", "p_overturn", "predicted_label", "reasons")
-    cases = scan_decisions(ws, since=draw.since, until=draw.until).filter(
-        pl.col("decision_id").is_in(picked["decision_id"].implode())
-    )
-    full = picked.join(cases.collect(), on="decision_id", how="left", validate="1:1", maintain_order="left")
+    these = pl.col("decision_id").is_in(drawn["decision_id"].implode())
+    said = scan_scores(ws, draw.model_version, since=draw.since, until=draw.until).filter(these)
+    cases = scan_decisions(ws, since=draw.since, until=draw.until).filter(these)
+    full = drawn
+    for known in (said.select("decision_id", "predicted_label", "reasons"), cases):
+        full = full.join(known.collect(), on="decision_id", how="left", validate="1:1", maintain_order="left")
     cards = explain(full) if explain else [{} for _ in range(full.height)]
     names = (
         "decision_id", "p_overturn", "case_id", "text", "language", "market", "queue", "area", "policy_version", "label",
@@ -197,8 +172,8 @@ def _items(
         DrawnItem(
             draw_id=draw.draw_id,
             position=position,
-            pi=float(pi[chosen[position]]),
-            take_all=bool(pi[chosen[position]] >= 1),
+            pi=row["pi"],
+            take_all=row["pi"] >= 1,
             explanation=card,
             **{name: row[name] for name in names},
         )

@@ -1,0 +1,236 @@
+"""The population of a draw: scored decisions without an earlier ruling, read file by file.
+
+A score file mirrors its decision file, so each pair is joined alone: memory is one file and the columns asked for, and a frame of
+ten million decisions is read in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from evenhand.errors import SampleError
+from evenhand.lake import DECISIONS, SCORES, decision_files, score_file
+from evenhand.policy import PolicyVersion
+from evenhand.store import Store
+from evenhand.workspace import Workspace
+
+Ints = NDArray[np.int64]
+
+#: Columns a frame can be filtered by and an error rate split by.
+DOMAINS = (
+    "market",
+    "area",
+    "language",
+    "queue",
+    "team",
+    "content_type",
+    "policy_version",
+    "moderator_id",
+    "label",
+)
+#: What else a frame keeps of a decision: when it was made, how often it was seen, and what it shares with others.
+ABOUT = ("decided_at", "exposure", "text_hash", "conversation_id")
+#: Where each error class can occur at all.
+MAY = ("may_over", "may_under", "may_wrong")
+FRAME = ("decision_id", *DOMAINS, *ABOUT, "p_overturn", *MAY)
+_ROW_GROUP = 1 << 17
+_POLICY = ["policy_version", "area", "label"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Population:
+    """Which decisions can be drawn: pairs of decision and score file, what to leave out, and what their labels allow.
+
+    Taken down once, so that every pass sees the same decisions whatever is taken in meanwhile.
+    """
+
+    files: tuple[tuple[Path, Path], ...]
+    filters: Mapping[str, str]
+    ruled: pl.DataFrame  # decision_id
+    ruled_cases: pl.DataFrame  # case_id, area: ruled on without naming the moderator
+    flags: pl.DataFrame  # MAY by policy version, area and label
+
+    def shards(self, columns: Sequence[str] = FRAME) -> Iterator[tuple[pl.DataFrame, int]]:
+        """File by file the frame's `columns`, and how many decisions were left out for an earlier ruling."""
+        for decisions, scores in self.files:
+            yield self._shard(decisions, scores, list(columns))
+
+    def _shard(self, decisions: Path, scores: Path, columns: list[str]) -> tuple[pl.DataFrame, int]:
+        keys = ["case_id", "area"] if self.ruled_cases.height else []
+        wanted = {
+            "decision_id",
+            *columns,
+            *keys,
+            *self.filters,
+            *(_POLICY if set(columns) & set(MAY) else ()),
+        }
+        judged = {"decision_id", *columns} & set(SCORES.names()) - (
+            wanted & set(DECISIONS.names()) - {"decision_id"}
+        )
+        rows = _read(decisions, DECISIONS, wanted)
+        for name, value in self.filters.items():
+            rows = rows.filter(pl.col(name) == value)
+        rows = rows.join(
+            _read(scores, SCORES, judged),
+            on="decision_id",
+            how="inner",
+            validate="1:1",
+            maintain_order="left",
+        )
+        scored = rows.height
+        if self.ruled.height:
+            rows = rows.join(self.ruled, on="decision_id", how="anti", maintain_order="left")
+        if keys:
+            rows = rows.join(self.ruled_cases, on=keys, how="anti", maintain_order="left")
+        if set(columns) & set(MAY):
+            rows = rows.join(self.flags, on=_POLICY, how="left", maintain_order="left")
+        return rows.select(columns), scored - rows.height
+
+
+def _read(file: Path, schema: pl.Schema, names: set[str]) -> pl.DataFrame:
+    found = pl.scan_parquet(
+        file, hive_partitioning=False, schema=schema, missing_columns="insert", extra_columns="ignore"
+    )
+    return found.select([name for name in schema.names() if name in names]).collect()
+
+
+def population(
+    ws: Workspace,
+    store: Store,
+    model: str,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    filters: Mapping[str, str] | None = None,
+) -> Population:
+    """What `model` ("evenhand-3") scored of the days from `since` up to, not including, `until`; `filters` like {"market": "TH"}.
+
+    Raises SampleError if a filter names a column that a frame does not have.
+    """
+    filters = dict(filters or {})
+    if unknown := sorted(set(filters) - set(DOMAINS)):
+        raise SampleError(f"cannot filter by {unknown[0]!r}; use one of {', '.join(DOMAINS)}")
+    pairs = ((file, score_file(ws, model, file)) for file in decision_files(ws, since, until))
+    rulings = store.rulings()
+    named = pl.col("decision_id").is_not_null()
+    return Population(
+        files=tuple((file, scores) for file, scores in pairs if scores.exists()),
+        filters=filters,
+        ruled=rulings.filter(named).select("decision_id"),
+        ruled_cases=rulings.filter(~named).select("case_id", "area"),
+        flags=_error_flags(store.policies()),
+    )
+
+
+def scored_frame(
+    ws: Workspace,
+    store: Store,
+    model: str,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    filters: Mapping[str, str] | None = None,
+    columns: Sequence[str] = FRAME,
+) -> tuple[pl.DataFrame, int]:
+    """The population of `population` as one table, in the lake's order; and how many were left out for an earlier ruling.
+
+    `columns` of FRAME, or predicted_label and reasons; the DOMAINS are categorical. Raises SampleError where nothing is scored, or
+    everything ruled.
+    """
+    found = population(ws, store, model, since=since, until=until, filters=filters)
+    frame, excluded = collected(found.shards(columns), model)
+    return frame, excluded
+
+
+def collected(shards: Iterator[tuple[pl.DataFrame, int]], model: str) -> tuple[pl.DataFrame, int]:
+    """The shards as one table with categorical DOMAINS; and how many decisions they left out. Raises as `scored_frame`."""
+    parts, excluded = [], 0
+    for part, left_out in shards:
+        parts.append(coded(part))
+        excluded += left_out
+    frame = pl.concat(parts) if parts else pl.DataFrame()
+    if frame.is_empty() and not excluded:
+        raise SampleError(
+            f"no decision scored by {model} in this period and filter; run `evenhand score` first"
+        )
+    if frame.is_empty():
+        raise SampleError("every decision in this period and filter has a ruling already; widen the period")
+    return frame, excluded
+
+
+def coded(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with categorical DOMAINS: four bytes a value instead of a text."""
+    return frame.with_columns(pl.col(name).cast(pl.Categorical) for name in DOMAINS if name in frame.columns)
+
+
+class FrameWriter:
+    """Writes a frame to one Parquet file, part by part, so that it never has to be in memory whole."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> FrameWriter:
+        return self
+
+    def write(self, rows: pl.DataFrame) -> None:
+        """Append `rows`, whose columns are those of the first part."""
+        table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self.file, table.schema, compression="lz4", use_dictionary=list(DOMAINS)
+            )
+        self._writer.write_table(table, row_group_size=_ROW_GROUP)
+
+    def __exit__(self, *problem: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def codes(frame: pl.DataFrame, columns: Sequence[str]) -> Ints:
+    """A code from 0 for each row's crossing of `columns`, shape (rows,); every code occurs. A missing value is one of its own."""
+    out = np.zeros(frame.height, np.int64)
+    for name in columns:
+        column = frame[name]
+        if column.dtype in (pl.String, pl.Categorical):
+            column = column.cast(pl.Categorical).to_physical()
+        column = column.cast(pl.Int64)
+        own = column.fill_null((column.max() or 0) + 1).to_numpy()  # type: ignore[operator]
+        out = _dense(out * (int(own.max(initial=0)) + 1) + own if name != columns[0] else own)
+    return out
+
+
+def _dense(code: Ints) -> Ints:
+    """The same classes, numbered from 0 without a gap, in the order of their codes."""
+    most = int(code.max(initial=0)) + 1
+    if most > max(4 * len(code), 1 << 20):
+        return np.unique(code, return_inverse=True)[1].astype(np.int64)
+    used = np.zeros(most, bool)
+    used[code] = True
+    return (np.cumsum(used) - 1)[code]
+
+
+def _error_flags(policies: Sequence[PolicyVersion]) -> pl.DataFrame:
+    """Which error classes a decision with this label can fall into."""
+    rows = [
+        {
+            "policy_version": policy.version,
+            "area": area.name,
+            "label": name,
+            "may_over": i > 0,
+            "may_under": i == 0,
+            "may_wrong": i > 0 and len(area.labels) > 2,
+        }
+        for policy in policies
+        for area in policy.areas
+        for i, name in enumerate(area.label_names)
+    ]
+    return pl.DataFrame(rows)
