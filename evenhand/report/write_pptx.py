@@ -41,7 +41,7 @@ def write_pptx(report: Report, target: Path) -> None:
     deck = Deck(f"Evenhand · {report.period} · rates with 95% intervals, n: cases reviewed")
     notes = "\n\n".join(general(report))
     _title(deck, report, notes)
-    deck.texts("In short", narrative(report), notes, smallest=14)
+    deck.texts("In short", narrative(report), notes, smallest=13)
     _headline(deck, report, notes)
     for split in report.splits:
         if len(split.by) == 1:
