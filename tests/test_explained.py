@@ -1,5 +1,8 @@
 """The Flags page with the model that made the flags: an opened flag has its whole card."""
 
+import subprocess
+import sys
+from html import escape
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from evenhand.conflicts import publish_conflicts
 from evenhand.lake import scan_decisions
+from evenhand.samples import sample_policies
 from evenhand.store import User
 from models.explanation import explain
 from models.flags import publish_flags
@@ -56,10 +60,18 @@ def test_an_opened_flag_shows_its_words_its_precedents_and_what_would_change_it(
         scan_decisions(ws).collect(), on="decision_id", how="left", maintain_order="left"
     )
     cards = explain(bundle, rows)
-    at_once = next(i for i, c in enumerate(cards) if c["flip"] and any(s["weight"] > 0 for s in c["spans"]))
-    case, card = rows.row(at_once, named=True), cards[at_once]
-    at = opened(ws, monkeypatch, at_once + 1)
+    place = next(
+        i
+        for i, c in enumerate(cards)
+        if c["flip"] and c["predicted_label"] != rows["label"][i] and any(s["weight"] > 0 for s in c["spans"])
+    )
+    case, card = rows.row(place, named=True), cards[place]
+    at = opened(ws, monkeypatch, place + 1)
     page = html(at)
+    area = next(p for p, _ in sample_policies() if p.version == case["policy_version"]).area(case["area"])
+    assert case["label"] != card["predicted_label"]
+    for name in (case["label"], card["predicted_label"]):
+        assert escape(area.label(name).clause_for(case["market"])) in page
     assert "The moderator decided" in page and "The text reads like" in page
     assert "Without the outlined words it would read like" in page
     assert page.count("eh-precedent") == len(card["precedents"]) == 3
@@ -71,6 +83,15 @@ def test_an_opened_flag_shows_its_words_its_precedents_and_what_would_change_it(
         assert case["text"][span["start"] : span["end"]] in page
     assert page.count("<mark") == len(card["spans"])
     assert "eh-flip" in page and "highlighted: speaks for an overturn" in page
+
+
+def test_the_page_brings_no_model_before_a_flag_is_opened():
+    code = (
+        "import sys, app.views.flags; print(sorted({'torch', 'mlflow', 'transformers'} & set(sys.modules)))"
+    )
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_conflict_stands_on_the_card_of_its_flag(world, monkeypatch):
