@@ -25,6 +25,7 @@ def confusion_rates(measure: Measure, *, top: int) -> tuple[tuple[ConfusionRate,
     """The `top` pairs that weigh most in the sample, the largest estimated share first; and how many pairs were seen."""
     pairs = (
         measure.errors()
+        .with_columns(pl.col("area", "label", "ruled_label").cast(pl.String))
         .filter(pl.col("label") != pl.col("ruled_label"))
         .group_by("area", "label", "ruled_label")
         .agg(pl.col("weight").sum())
@@ -42,7 +43,7 @@ def _share(measure: Measure, area: str, label: str, ruled: str) -> Estimate:
     sums: Totals | None = None
     for sample in measure.samples:
         frame = sample.part.frame
-        possible = (frame["area"] == area).to_numpy() & (frame["label"] == label).to_numpy()
+        possible = ((frame["area"] == area) & (frame["label"] == label)).to_numpy()
         named = sample.label["error_class"].fill_null("") != "policy_unclear"
         hit = (sample.label["ruled_label"] == ruled).to_numpy() & named.to_numpy() & possible[sample.place]
         totals = domain_totals(

@@ -14,8 +14,8 @@ from evenhand.report.words import (
     evidence,
     listed,
     more_reviews,
+    moved,
     percent,
-    points,
     said,
     spoken,
     within,
@@ -68,7 +68,7 @@ def kinds(report: Report) -> tuple[str, str]:
 
 def change_words(found: Change, than: str) -> str:
     """A change in words, with its interval."""
-    span = f"{points(found.difference)} points, {points(found.low)} to {points(found.high)}"
+    span = moved(found.difference, found.low, found.high)
     if not found.known:
         return f"Whether that differs from {than} is not known yet ({span})."
     if not found.real:
@@ -86,14 +86,14 @@ def _changes(report: Report) -> list[str]:
     before = compared.before.total
     text = change_words(compared.changes["total"], str(compared.period))
     sentences = [f"{text} The rate there: {said(before)} ({evidence(before)})."]
-    moved = [
-        f"{name.lower()} {points(found.difference)} points ({points(found.low)} to {points(found.high)})"
+    real = [
+        f"{name.lower()} ({moved(found.difference, found.low, found.high)})"
         for kind, name in KINDS.items()
         for found in [compared.changes[kind]]
         if found.real
     ]
-    if moved:
-        sentences.append(f"Of the kinds of error, more than noise: {listed(moved)}.")
+    if real:
+        sentences.append(f"Of the kinds of error, more than noise: {listed(real)}.")
     return sentences
 
 
@@ -105,7 +105,7 @@ def _trend(report: Report) -> list[str]:
             f"Policy {new} is in force from {day(step.effective_from)}: under {old} the rate is"
             f" {said(step.before.total)} ({evidence(step.before.total)}), under {new} {said(step.after.total)}"
             f" ({evidence(step.after.total)}); the change is {step.found.verdict}"
-            f" ({points(step.found.difference)} points, {points(step.found.low)} to {points(step.found.high)})."
+            f" ({moved(step.found.difference, step.found.low, step.found.high)})."
         )
     unknown = sum(step.rates.total.status != "measured" for step in report.trend)
     if unknown:

@@ -23,6 +23,7 @@ from evenhand.report.words import (
     UNKNOWN,
     capital,
     listed,
+    moved,
     percent,
     shown,
     spoken,
@@ -244,7 +245,7 @@ def verdict(area: Area) -> str:
         return "not measured yet"
     last = area.taken.measured[-1]
     before, after = last["before"], last["after"]
-    span = f"{100 * last['difference']:+.1f} points, {100 * last['low']:+.1f} to {100 * last['high']:+.1f}"
+    span = moved(last["difference"], last["low"], last["high"])
     return (
         f"{last['verdict']} ({span}): {percent(before['rate'])} of {before['n_reviewed']:,} reviewed before {last['at']},"
         f" {percent(after['rate'])} of {after['n_reviewed']:,} since"

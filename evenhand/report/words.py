@@ -20,9 +20,9 @@ OUTCOME_NAMES = {"total": "All errors", **KINDS, "policy_unclear": "Policy uncle
 UNKNOWN = "not known yet"
 LANGUAGES = {
     "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
-    "en": "English", "es": "Spanish", "et": "Estonian", "fi": "Finnish", "fr": "French", "ga": "Irish", "he": "Hebrew",
+    "en": "English", "es": "Spanish", "et": "Estonian", "fa": "Persian", "fi": "Finnish", "fil": "Filipino", "fr": "French", "ga": "Irish", "he": "Hebrew",
     "hi": "Hindi", "hr": "Croatian", "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese",
-    "km": "Khmer", "ko": "Korean", "lt": "Lithuanian", "lv": "Latvian", "ms": "Malay", "mt": "Maltese", "nl": "Dutch",
+    "km": "Khmer", "ko": "Korean", "lo": "Lao", "lt": "Lithuanian", "lv": "Latvian", "ms": "Malay", "mt": "Maltese", "my": "Burmese", "nl": "Dutch",
     "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sk": "Slovak",
     "sl": "Slovenian", "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "th": "Thai", "tl": "Tagalog", "tr": "Turkish",
     "uk": "Ukrainian", "und": "Language unknown", "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese",
@@ -66,8 +66,18 @@ def percent(share: float) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference of two fractions, in percentage points."""
-    return f"{100 * difference:+.1f}"
+    """A difference of two fractions, in percentage points.
+
+    >>> points(0.021), points(-0.0001)
+    ('+2.1', '0.0')
+    """
+    rounded = f"{100 * difference:+.1f}"
+    return "0.0" if rounded in ("+0.0", "-0.0") else rounded
+
+
+def moved(difference: float, low: float, high: float) -> str:
+    """A difference of two fractions with its interval, in percentage points."""
+    return f"{points(difference)} points, {points(low)} to {points(high)}"
 
 
 def said(estimate: Estimate) -> str:

@@ -20,7 +20,7 @@ from evenhand.report.method import method
 from evenhand.report.model import Report, Split
 from evenhand.report.narrative import narrative
 from evenhand.report.tables import area_table, confusion_table, outcome_table, trend_table
-from evenhand.report.words import OUTCOME_NAMES, day, evidence, percent, said, spoken
+from evenhand.report.words import OUTCOME_NAMES, day, evidence, percent, points, said, spoken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def cell(value: Cell, column: Column) -> str:
     if column.kind == "percent":
         return percent(value)
     if column.kind == "points":
-        return f"{100 * value:+.1f}"
+        return points(value)
     return f"{value:,.0f}"
 
 

@@ -24,6 +24,7 @@ from evenhand.report.words import (
     capital,
     evidence,
     listed,
+    moved,
     percent,
     said,
     shown,
@@ -101,8 +102,8 @@ def _headline(deck: Deck, report: Report, notes: str) -> None:
     compared = report.comparison
     if compared and compared.before:
         found = compared.changes["total"]
-        points = f"{100 * found.difference:+.1f} points ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
-        said_more.append(f"Against {compared.period}: {points}. Verdict: {found.verdict}.")
+        change = moved(found.difference, found.low, found.high)
+        said_more.append(f"Against {compared.period}: {change}. Verdict: {found.verdict}.")
     for step in report.trend:
         if step.new_policy:
             said_more.append(

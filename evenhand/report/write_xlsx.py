@@ -144,7 +144,7 @@ class _Sheets:
         for number, column in enumerate(table.columns):
             words = [len(str(row[number])) for row in table.rows if isinstance(row[number], str)]
             width = _WIDTHS.get(column.kind) or min(max(10, len(column.name) + 2, *words, 0) + 1, _WIDEST)
-            width = max(width, len(column.name) / 2 + 3)
+            width = max(width, len(column.name) // 2 + 3)
             if column.kind != "text" and UNKNOWN in {row[number] for row in table.rows}:
                 width = max(width, 14)
             sheet.set_column(number, number, width)
