@@ -9,15 +9,18 @@ quiet()
 import streamlit as st  # noqa: E402  telemetry is switched off first
 
 from app import session, style  # noqa: E402
-from app.views import conflicts, error_rates, flags, improvement, models, review  # noqa: E402
+from app.views import conflicts, error_rates, flags, improvement, method, models, overview, plan, review  # noqa: E402
 from evenhand.errors import EvenhandError  # noqa: E402
 
 PAGES = {
     "review": st.Page(review.page, title="Review", url_path="review"),
     "flags": st.Page(flags.page, title="Flags", url_path="flags"),
     "conflicts": st.Page(conflicts.page, title="Conflicts", url_path="conflicts"),
+    "overview": st.Page(overview.page, title="Overview", url_path="overview"),
     "error_rates": st.Page(error_rates.page, title="Error rates", url_path="error-rates"),
     "improvement": st.Page(improvement.page, title="Improvement areas", url_path="improvement"),
+    "plan": st.Page(plan.page, title="Plan", url_path="plan"),
+    "method": st.Page(method.page, title="Method", url_path="method"),
     "models": st.Page(models.page, title="Models", url_path="models"),
 }
 

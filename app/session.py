@@ -12,12 +12,13 @@ from evenhand.store import Store, User
 from evenhand.store.records import Role
 from evenhand.workspace import Workspace, find_workspace, open_workspace
 
+MANAGERS = ("overview", "error_rates", "improvement", "plan", "method")
 #: Pages by role, in order; the first is where a person starts. Management sees numbers, not texts.
 PAGES: dict[Role, tuple[str, ...]] = {
     "sme": ("review", "flags", "conflicts"),
-    "ml": ("flags", "conflicts", "error_rates", "improvement", "models"),
-    "management": ("error_rates", "improvement"),
-    "admin": ("review", "flags", "conflicts", "error_rates", "improvement", "models"),
+    "ml": ("flags", "conflicts", *MANAGERS, "models"),
+    "management": MANAGERS,
+    "admin": ("review", "flags", "conflicts", *MANAGERS, "models"),
 }
 
 

@@ -34,6 +34,34 @@ _CSS = """
 .eh-figure .eh-number { font-size: 2rem; font-weight: 650; }
 .eh-figure.eh-main .eh-number { font-size: 2.7rem; }
 .eh-figure .eh-range { font-size: .9rem; opacity: .85; }
+.eh-key { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem; font-size: .82rem; margin: .2rem 0 .5rem; }
+.eh-swatch { width: 1.5rem; height: 1rem; border-radius: 4px; margin-left: .8rem; flex: none; }
+.eh-swatch:first-child { margin-left: 0; }
+.eh-measured { background: color-mix(in srgb, #3b7dd8 calc(6% + var(--heat, 0) * 50%), transparent);
+  border: 1px solid color-mix(in srgb, #3b7dd8 65%, transparent); }
+.eh-modelled { border: 1px dashed color-mix(in srgb, currentColor 55%, transparent);
+  background: repeating-linear-gradient(135deg, color-mix(in srgb, currentColor 9%, transparent) 0 2px, transparent 2px 8px); }
+.eh-unknown { border: 1px dotted color-mix(in srgb, currentColor 70%, transparent); }
+.eh-heat { overflow-x: auto; }
+.eh-heat table { border-collapse: separate; border-spacing: 4px; width: 100%; font-variant-numeric: tabular-nums; }
+.eh-heat caption { text-align: left; font-size: .85rem; opacity: .85; padding: 0 4px .3rem; }
+.eh-heat th { font-size: .85rem; font-weight: 600; text-align: left; padding: .1rem .5rem; max-width: 10rem; }
+.eh-heat td { border-radius: 6px; padding: .3rem .5rem; min-width: 7.2rem; line-height: 1.35; }
+.eh-heat td b { font-size: 1.02rem; }
+.eh-heat td span { display: block; font-size: .76rem; white-space: nowrap; }
+.eh-heat td.eh-none { text-align: center; opacity: .6; }
+.eh-attend { display: flex; gap: .7rem; padding: .55rem 0; border-top: 1px solid color-mix(in srgb, currentColor 16%, transparent); }
+.eh-attend:first-child { border-top: none; padding-top: 0; }
+.eh-mark { flex: none; width: 1.7rem; height: 1.7rem; border-radius: 50%; display: grid; place-items: center; font-weight: 700;
+  font-size: .85rem; background: color-mix(in srgb, #c98a06 24%, transparent); }
+.eh-what { font-weight: 650; line-height: 1.4; overflow-wrap: anywhere; }
+.eh-why { font-size: .9rem; line-height: 1.45; overflow-wrap: anywhere; }
+.eh-progress { display: grid; grid-template-columns: minmax(5rem, 9rem) 1fr minmax(16rem, auto); gap: .8rem; align-items: center;
+  font-size: .88rem; margin: .22rem 0; font-variant-numeric: tabular-nums; }
+.eh-bar { display: flex; height: .8rem; border-radius: 4px; overflow: hidden; border: 1px solid color-mix(in srgb, currentColor 35%, transparent); }
+.eh-bar i { flex-basis: 0; }
+.eh-bar .eh-ruled { background: #3b7dd8; }
+.eh-bar .eh-skipped { background: repeating-linear-gradient(135deg, currentColor 0 2px, transparent 2px 5px); }
 </style>
 """
 

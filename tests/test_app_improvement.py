@@ -74,4 +74,4 @@ def test_before_the_first_ruling_the_page_says_what_is_missing(world, monkeypatc
     store.add_user(User(user_id="mia", role="management"))
     monkeypatch.setenv("EVENHAND_WORKSPACE", str(ws.root))
     monkeypatch.setenv("EVENHAND_USER", "mia")
-    assert "no draw yet" in shown(AppTest.from_function(_page, default_timeout=60).run())
+    assert "No draw yet" in shown(AppTest.from_function(_page, default_timeout=60).run())

@@ -1,149 +1,207 @@
-"""How often moderation is wrong: overall and by domain, with intervals, over- and under-enforcement apart."""
+"""How often moderation is wrong: overall, by one or two splits, as a map, and whether it changed; with intervals."""
 
 from __future__ import annotations
 
-import altair as alt
+from collections.abc import Mapping
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
-from app import case_card, session
-from app.text import figure, spoken
-from evenhand.draws import DOMAINS
-from evenhand.error_rates import EstimateTable, estimate_draws
+from app import changes, charts, measured, session
+from app.heat_map import heat_map
+from app.measured import SPLITS, Scope
+from app.rate_words import OUTCOMES, UNCLEAR, domain_name, interval, number, period, sentence
+from app.text import spoken
+from app.views.overview import headline
+from evenhand.error_rates import Estimand, EstimateTable, Weight
 from evenhand.errors import EstimateError
 from evenhand.estimation import Estimate
+from evenhand.report.words import listed
+from evenhand.report.write_csv import neutral
+from evenhand.reviewed import PERIODS
 
-SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")  # no league table of people
-OUTCOMES = {
-    "total": "All errors",
-    "over_enforcement": "Over-enforcement",
-    "under_enforcement": "Under-enforcement",
-    "wrong_policy": "Wrong label",
-}
+VIEWS = ("Rates", "Market × area", "Change")
+PIVOTS = (*SPLITS, "week", "month")
+_SHOWN = {**OUTCOMES, **UNCLEAR}
+_WEIGHTS: dict[Weight, str] = {"decisions": "decisions", "exposure": "views"}
+_BY_WHOM: dict[Estimand, str] = {"sme": "one SME", "panel": "a panel"}
+_MOST = 40  # rows of a chart
 
 
 def page() -> None:
-    """Show the headline, the three kinds of error, and a split."""
+    """Which decisions, then the headline, then one of the three views."""
     session.me("error_rates")
     st.title("Error rates")
-    by = st.segmented_control("By", SPLITS, default="market", format_func=spoken, key="split") or "market"
-    rulings = session.store().rulings()
-    newest = rulings["id"].max() if rulings.height else 0
+    at = measured.stamp()
     try:
-        table = _table(by, rulings.height, int(newest or 0), len(session.store().draws()))  # type: ignore[arg-type]
+        choices = measured.choices(at)
     except EstimateError as problem:
-        st.info(str(problem))
+        st.info(sentence(str(problem)))
         return
-    _headline(table)
-    which = st.segmented_control(
-        "Show", list(OUTCOMES), default="total", format_func=lambda name: OUTCOMES[name], key="outcome"
-    )
-    rows = domain_rows(table, which or "total")
-    st.altair_chart(chart(rows, getattr(table.overall, which or "total"), OUTCOMES[which or "total"]))
-    _details(table, by)
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    view = left.segmented_control("View", VIEWS, default=VIEWS[0], key="view") or VIEWS[0]
+    with right.popover("Period, filters, weight", width="stretch"):
+        scope = _scope(choices)
+    try:
+        overall = measured.rates(at, (), scope)
+        st.caption(said_scope(overall, scope, choices))
+        headline(overall)
+        {"Rates": _rates, "Market × area": _map, "Change": changes.show}[view](at, scope, choices)
+    except EstimateError as problem:
+        st.info(sentence(str(problem)))
 
 
-@st.cache_data(show_spinner="Estimating", max_entries=64)
-def _table(by: str, rulings: int, newest: int, draws: int) -> EstimateTable:
-    """Error rates split by one column; computed again when a ruling or a draw is new."""
-    return estimate_draws(session.workspace(), session.store(), by=(by,))
-
-
-def _say(estimate: Estimate) -> tuple[str, str]:
-    if estimate.status == "unknown":
-        return "not known yet", f"about {estimate.reviews_needed:,} more reviews needed"
-    interval = f"95% interval {estimate.low:.1%} to {estimate.high:.1%}"
-    return f"{estimate.rate:.1%}", interval
-
-
-def _headline(table: EstimateTable) -> None:
-    overall = table.overall
-    first, *rest = st.columns([1.35, 1, 1, 1])
-    number, interval = _say(overall.total)
-    seen = f"{overall.total.n_reviewed:,} of {overall.total.population:,} decisions reviewed"
-    first.html(figure("Decisions an expert would overturn", number, f"{interval} · {seen}", main=True))
-    for place, name in zip(rest, list(OUTCOMES)[1:], strict=True):
-        number, interval = _say(getattr(overall, name))
-        place.html(figure(OUTCOMES[name], number, interval))
-
-
-def domain_rows(table: EstimateTable, outcome: str) -> pd.DataFrame:
-    """One row a domain for chart and table: name, rate, low, high (fractions), reviewed, needed, status."""
-    rows = []
-    for rates in table.domains:
-        estimate: Estimate = getattr(rates, outcome)
-        name = " · ".join(domain_name(column, value) for column, value in rates.domain.items())
-        known = estimate.status == "measured"
-        rows.append(
-            {
-                "domain": name,
-                "rate": estimate.rate if known else None,
-                "low": estimate.low,
-                "high": estimate.high,
-                "reviewed": estimate.n_reviewed,
-                "status": "measured" if known else "not known yet",
-                "says": f"{estimate.rate:.1%}" if known else f"not known yet · about {estimate.reviews_needed:,} more reviews",
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows).sort_values("rate", ascending=False, na_position="last")
-
-
-def domain_name(column: str, value: str) -> str:
-    """A value of a column as a person reads it."""
-    if column == "language":
-        return case_card.LANGUAGES.get(value, value)
-    return spoken(value) if value.islower() and column != "policy_version" else value
-
-
-def chart(rows: pd.DataFrame, overall: Estimate, title: str) -> alt.LayerChart:
-    """A point and its interval for each domain; a thin dashed line and words where the rate is not known yet."""
-    order = rows["domain"].tolist()
-    y = alt.Y("domain:N", sort=order, title=None, axis=alt.Axis(labelLimit=220, labelFontSize=13))
-    x = alt.X(
-        "low:Q", title=f"{title}, share of decisions (95% interval)", axis=alt.Axis(format=".0%", tickCount=8)
-    )
-    known, unknown = rows[rows["status"] == "measured"], rows[rows["status"] != "measured"]
-    hint = [alt.Tooltip("domain:N", title="Domain"), alt.Tooltip("says:N", title="Rate"),
-            alt.Tooltip("low:Q", format=".1%"), alt.Tooltip("high:Q", format=".1%"), alt.Tooltip("reviewed:Q")]  # fmt: skip
-    layers: list[alt.Chart] = [
-        alt.Chart(known).mark_rule(strokeWidth=3, color="#3b7dd8").encode(x=x, x2="high:Q", y=y, tooltip=hint),
-        alt.Chart(known).mark_point(filled=True, size=110, opacity=1, color="#3b7dd8").encode(x="rate:Q", y=y, tooltip=hint),
-        alt.Chart(known).mark_text(align="left", dx=8, fontSize=12, color="gray").encode(x="high:Q", y=y, text="says:N"),
-        alt.Chart(unknown).mark_rule(strokeDash=[2, 4], color="gray").encode(x="low:Q", x2="high:Q", y=y, tooltip=hint),
-        alt.Chart(unknown).mark_text(align="left", dx=8, fontSize=12, color="gray", fontStyle="italic")
-        .encode(x="high:Q", y=y, text="says:N"),
-    ]  # fmt: skip
-    if overall.status == "measured":
-        line = pd.DataFrame({"rate": [overall.rate], "says": [f"overall {overall.rate:.1%}"]})
-        layers.append(
-            alt.Chart(line).mark_rule(strokeDash=[6, 4], color="#c98a06").encode(x="rate:Q", tooltip="says:N")
+def _scope(choices: measured.Choices) -> Scope:
+    """Which decisions, and the share of what; as chosen."""
+    left, right = st.columns(2)
+    first, last = choices.first, choices.last
+    since = left.date_input("From", None, first, last, key="since")
+    to = right.date_input("To", None, first, last, key="to", help="The last day (UTC) that counts.")
+    where = []
+    for i, name in enumerate(SPLITS):
+        spell = partial(domain_name, name)
+        place = (left, right)[i % 2]
+        value = place.selectbox(
+            spoken(name),
+            choices.values[name],
+            None,
+            format_func=spell,
+            key=f"where_{name}",
+            placeholder="all",
         )
-    return alt.layer(*layers).properties(height=alt.Step(34))
-
-
-def _details(table: EstimateTable, by: str) -> None:
-    rows = pd.DataFrame(table.rows())
-    rows[by] = [domain_name(by, value) for value in rows[by]]
-    st.dataframe(rows.rename(columns=lambda name: spoken(name)), hide_index=True)
-    exact = pd.DataFrame(
-        [
-            {by: rates.domain.get(by, "all"), "outcome": name, **_fields(getattr(rates, name))}
-            for rates in (table.overall, *table.domains)
-            for name in OUTCOMES
-        ]
+        where += [(name, value)] if value else []
+    weight = st.segmented_control(
+        "Share of", _WEIGHTS, default="decisions", format_func=_WEIGHTS.__getitem__, key="weight"
     )
-    st.download_button("Download as CSV", exact.to_csv(index=False), f"error-rates-by-{by}.csv", "text/csv")
+    estimand = st.segmented_control(
+        "Overturned by", _BY_WHOM, default="sme", format_func=_BY_WHOM.__getitem__, key="estimand"
+    )
+    return Scope(
+        since=since,
+        until=measured.day_after(to) if to else None,
+        where=tuple(where),
+        weight=weight or "decisions",
+        estimand=estimand or "sme",
+    )
+
+
+def said_scope(table: EstimateTable, scope: Scope, choices: measured.Choices) -> str:
+    """What the rates are about, in a line."""
+    whole = period(scope.since or choices.first, scope.until or measured.day_after(choices.last))
+    filters = "".join(f" · {spoken(name)}: {domain_name(name, value)}" for name, value in scope.where)
+    return f"Decisions of {whole}{filters} · policy {listed(table.policy_versions)} · {share(scope)}"
+
+
+def share(scope: Scope) -> str:
+    """What a rate is a share of."""
+    return "share of views" if scope.weight == "exposure" else "share of decisions"
+
+
+def _rates(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
+    by = _pivot()
+    table = measured.rates(at, by, scope)
+    which = _outcome()
+    overall: Estimate = getattr(table.overall, which)
+    crossed = len(by) == 2 and not set(by) & set(PERIODS)
+    if crossed:
+        st.html(heat_map(table, which, row=by[0], column=by[1], title=f"{_SHOWN[which]}, {share(scope)}"))
+    rows = charts.domain_rows(table, which)
+    shown = rows[rows["status"] == "measured"] if crossed else rows
+    if len(shown):
+        top = shown.head(_MOST)
+        chart = charts.domains(top, overall, _SHOWN[which], share(scope))
+        st.altair_chart(chart, alt=charts.spelled(top, "domain", "says", "interval"))
+    if left := len(rows) - min(len(shown), _MOST):
+        st.caption(
+            f"{left:,} of {len(rows):,} rows are not in the chart, of which {_thin(rows):,} not known yet: see the table."
+        )
+    _details(table)
+
+
+def _thin(rows: pd.DataFrame) -> int:
+    return int((rows["status"] != "measured").sum())
+
+
+def _pivot() -> tuple[str, ...]:
+    """One or two splits."""
+    left, right = st.columns([5, 1.3], vertical_alignment="bottom")
+    first = (
+        left.segmented_control("By", PIVOTS, default="market", format_func=spoken, key="split") or "market"
+    )
+    others = [name for name in SPLITS if name != first]
+    second = right.selectbox(
+        "and", others, None, format_func=spoken, key="split2", placeholder="nothing else"
+    )
+    return (first, second) if second else (first,)
+
+
+def _outcome() -> str:
+    return st.segmented_control(
+        "Show", list(_SHOWN), default="total", format_func=lambda name: _SHOWN[name], key="outcome",
+        help="Over- and under-enforcement are never netted. An unclear policy is nobody's error and in no sum.",
+    ) or "total"  # fmt: skip
+
+
+def _map(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
+    which = _outcome()
+    table = measured.rates(at, ("market", "area"), scope)
+    st.html(heat_map(table, which, row="market", column="area", title=f"{_SHOWN[which]}, {share(scope)}"))
+    st.caption(
+        "A modelled cell says what similar cells and the score suggest. It is no measurement: it has no colour, no rank, and stands"
+        " only under all errors."
+    )
+    _details(table)
+
+
+def _details(table: EstimateTable) -> None:
+    counts = {
+        name: st.column_config.NumberColumn(format="localized")
+        for name in ("Reviewed", "Overturned", "Decisions")
+    }
+    st.dataframe(table_rows(table), hide_index=True, column_config=counts)
+    name = "-".join(table.by)
+    st.download_button(
+        "Download as CSV", exact(table).to_csv(index=False), f"error-rates-by-{name}.csv", "text/csv"
+    )
     with st.expander("What these rates rest on", expanded=True):
-        drawn = ", ".join(table.draws)
         st.markdown(
-            f"- Batches {drawn}, scored by {', '.join(table.model_versions)}. Each decision's chance of being drawn was"
+            f"- Batches {listed(table.draws)}, scored by {listed(table.model_versions)}. Each decision's chance of being drawn was"
             " stored before anyone looked at it, and each ruling counts by it."
         )
         for note in table.notes:
-            st.markdown(f"- {note[0].upper()}{note[1:]}.")
+            st.markdown(f"- {sentence(note)}")
 
 
-def _fields(estimate: Estimate) -> dict[str, object]:
+def table_rows(table: EstimateTable) -> pd.DataFrame:
+    """One row a domain, overall first, each rate with its interval; the status in words."""
+    rows = []
+    for rates in (table.overall, *table.domains):
+        total = rates.total
+        where = {spoken(c): domain_name(c, rates.domain[c]) if rates.domain else "All" for c in table.by}
+        kinds = {OUTCOMES[name]: _short(getattr(rates, name)) for name in list(OUTCOMES)[1:]}
+        rows.append(
+            {
+                **where,
+                "Error rate": number(total),
+                "95% interval": interval(total) if total.n_reviewed else "–",
+                "Status": "measured" if total.status == "measured" else f"needs {total.reviews_needed:,} more",
+                **({"Modelled": f"{number(rates.modelled)} ({interval(rates.modelled)})"} if rates.modelled else {}),
+                **kinds,
+                "Reviewed": total.n_reviewed,
+                "Overturned": total.errors_found,
+                "Decisions": total.population,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows).fillna("")
+
+
+def _short(estimate: Estimate) -> str:
+    return f"{number(estimate)} ({interval(estimate)})" if estimate.status == "measured" else number(estimate)
+
+
+def exact(table: EstimateTable) -> pd.DataFrame:
+    """Every figure of the table, unrounded: one row a domain and kind of error; no name is a formula to a spreadsheet."""
     names = (
         "rate",
         "low",
@@ -152,7 +210,17 @@ def _fields(estimate: Estimate) -> dict[str, object]:
         "n_eff",
         "errors_found",
         "population",
+        "method",
         "status",
         "reviews_needed",
     )
-    return {name: getattr(estimate, name) for name in names}
+    rows: list[Mapping[str, object]] = []
+    for rates in (table.overall, *table.domains):
+        where = {column: neutral(rates.domain.get(column, "all")) for column in table.by}
+        found = {name: getattr(rates, name) for name in _SHOWN}
+        found |= {"total_modelled": rates.modelled} if rates.modelled else {}
+        rows += [
+            {**where, "outcome": name, **{field: getattr(e, field) for field in names}}
+            for name, e in found.items()
+        ]
+    return pd.DataFrame(rows)

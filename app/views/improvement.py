@@ -8,12 +8,13 @@ from datetime import UTC, date, datetime
 import pandas as pd
 import streamlit as st
 
-from app import session
+from app import measured, session
+from app.rate_words import as_typed, domain_name, evidence, number, sentence
 from app.text import figure, spoken
-from app.views.error_rates import domain_name
 from evenhand.error_rates import estimate_draws
 from evenhand.errors import EstimateError, UserError
-from evenhand.improvement import FALSE_SHARE, ImprovementArea, find_areas, remeasure
+from evenhand.estimation import Estimate
+from evenhand.improvement import FALSE_SHARE, ImprovementArea, remeasure
 from evenhand.records import CAUSES
 from evenhand.store import Improvement, User
 
@@ -24,11 +25,10 @@ def page() -> None:
     st.title("Improvement areas")
     store = session.store()
     taken = store.improvements()
-    rulings = store.rulings()
     try:
-        areas, notes = _areas(rulings.height, int(rulings["id"].max() or 0), len(store.draws()))  # type: ignore[arg-type]
+        areas, notes = measured.areas(measured.stamp())
     except EstimateError as problem:
-        st.info(str(problem))
+        st.info(sentence(str(problem)))
         return
     at_work = [one for one in taken if one.open]
     free = [area for area in areas if all(dict(one.where) != dict(area.where) for one in at_work)]
@@ -41,8 +41,8 @@ def page() -> None:
         st.info(
             "No other slice stands out so far. That is no proof that none is there: more reviews would show smaller ones."
         )
-    for number, area in enumerate(free):
-        _candidate(number, area, user)
+    for place, area in enumerate(free):
+        _candidate(place, area, user)
     if done := [one for one in taken if not one.open]:
         with st.expander(f"Closed ({len(done)})"):
             st.dataframe(pd.DataFrame([_row(one) for one in done]), hide_index=True)
@@ -52,14 +52,7 @@ def page() -> None:
             f" decisions. Of those named, at most {FALSE_SHARE:.0%} are expected to be noise. Moderators are never compared."
         )
         for note in notes:
-            st.markdown(f"- {note[0].upper()}{note[1:]}.")
-
-
-@st.cache_data(show_spinner="Comparing slices", max_entries=8)
-def _areas(rulings: int, newest: int, draws: int) -> tuple[list[ImprovementArea], list[str]]:
-    """What stands out; computed again when a ruling or a draw is new."""
-    notes: list[str] = []
-    return find_areas(session.workspace(), session.store(), notes=notes), notes
+            st.markdown(f"- {sentence(note)}")
 
 
 def place_name(where: Mapping[str, str]) -> str:
@@ -67,29 +60,29 @@ def place_name(where: Mapping[str, str]) -> str:
     return " · ".join(f"{spoken(column)}: {domain_name(column, value)}" for column, value in where.items())
 
 
-def _candidate(number: int, area: ImprovementArea, user: User) -> None:
+def overdue(one: Improvement, today: date) -> bool:
+    """Whether what was to be done about it is late."""
+    return bool(one.due) and date.fromisoformat(one.due) < today
+
+
+def _candidate(place: int, area: ImprovementArea, user: User) -> None:
     with st.container(border=True):
-        st.markdown(f"#### {place_name(area.where)}")
+        st.markdown(f"#### {as_typed(place_name(area.where))}")
         first, second, third = st.columns(3)
         rate = area.rate
-        first.html(
-            figure(
-                "Error rate here",
-                f"{rate.rate:.1%}",
-                f"95% interval {rate.low:.1%} to {rate.high:.1%} · {rate.n_reviewed:,} reviewed",
-            )
-        )
+        first.html(figure("Error rate here", number(rate), evidence(rate)))
         second.html(figure("Everywhere else", f"{area.elsewhere:.1%}", f"{rate.population:,} decisions here"))
         third.html(figure("Errors too many", f"about {area.excess:,.0f}", "than at the rate everywhere else"))
         said = [
-            f"**{spoken(c.decided)}** that should be **{spoken(c.ruled)}** ({spoken(c.area)}): about {c.decisions:,.0f}"
-            f" decisions, {c.found} seen"
+            f"**{as_typed(spoken(c.decided))}** that should be **{as_typed(spoken(c.ruled))}** ({as_typed(spoken(c.area))}): about"
+            f" {c.decisions:,.0f} decisions, {c.found} seen"
             for c in area.confusions
         ]
-        st.markdown("Most often: " + "; ".join(said))
-        st.caption("Cases to open: " + ", ".join(area.examples))
-        with st.popover("Take it up"), st.form(f"take-{number}", border=False):
-            given = _fields(f"take-{number}")
+        st.markdown("Most often: " + "; ".join(said) + ".")
+        with st.expander("Ids of cases to open"):
+            st.caption(", ".join(area.examples))
+        with st.popover("Take it up"), st.form(f"take-{place}", border=False):
+            given = _fields(f"take-{place}")
             if st.form_submit_button("Take it up", type="primary"):
                 _do(lambda: _take_up(area.where, user, given))
 
@@ -97,21 +90,23 @@ def _candidate(number: int, area: ImprovementArea, user: User) -> None:
 def _at_work(one: Improvement, user: User) -> None:
     name = one.improvement_id
     with st.container(border=True):
-        st.markdown(f"#### {place_name(one.where)}")
-        late = bool(one.due) and date.fromisoformat(one.due) < datetime.now(UTC).date()
-        due = f"due {one.due}{' — overdue' if late else ''}" if one.due else "no due day"
+        st.markdown(f"#### {as_typed(place_name(one.where))}")
+        late = " (overdue)" if overdue(one, datetime.now(UTC).date()) else ""
+        due = f"due {one.due}{late}" if one.due else "no due day"
         st.markdown(
-            f"**{one.owner or 'Nobody'}** sees to it, {due}. Cause: {spoken(one.cause) if one.cause else 'not known yet'}."
-            f" Action: {one.action or 'none yet'}."
+            f"**{as_typed(one.owner) or 'Nobody'}** sees to it, {due}. Cause: {spoken(one.cause) if one.cause else 'not known yet'}."
+            f" Action: {as_typed(one.action) or 'none yet'}."
         )
+        found = Estimate(**one.found)
         st.caption(
-            f"Taken up {one.opened_at:%Y-%m-%d} by {one.opened_by}, at an error rate of {one.found['rate']:.1%}"
+            f"Taken up {one.opened_at:%Y-%m-%d} by {as_typed(one.opened_by)}, at an error rate of {number(found)} ({evidence(found)})"
         )
         if one.measured:
             last = one.measured[-1]
+            before, after = Estimate(**last["before"]), Estimate(**last["after"])
             st.markdown(
-                f"**{last['verdict'].capitalize()}**: {last['before']['rate']:.1%} before {last['at']},"
-                f" {last['after']['rate']:.1%} since."
+                f"**{last['verdict'].capitalize()}**: {number(before)} before {last['at']} ({evidence(before)}), {number(after)} since"
+                f" ({evidence(after)})."
             )
         change, measure, close = st.columns(3)
         with change.popover("Change", width="stretch"), st.form(f"set-{name}", border=False):
@@ -171,9 +166,14 @@ def _do(act: Callable[[], object]) -> None:
 def _row(one: Improvement) -> dict[str, str]:
     return {
         "Slice": place_name(one.where),
-        "Rate then": f"{one.found['rate']:.1%}",
+        "Rate then": _then(one),
         "Owner": one.owner,
         "Action": one.action,
         "Worked": one.measured[-1]["verdict"] if one.measured else "not measured",
         "Closed because": one.closed,
     }
+
+
+def _then(one: Improvement) -> str:
+    found = Estimate(**one.found)
+    return f"{number(found)} ({evidence(found)})"

@@ -1,0 +1,97 @@
+"""Rates, changes and periods in words: every figure with its interval and the number reviewed."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+
+from app.text import spoken
+from evenhand.change import Change
+from evenhand.estimation import Estimate
+from evenhand.report.words import KINDS, Names, capital
+
+#: The kinds of error, as a person reads them; the first is all of them together.
+OUTCOMES = {"total": "All errors", **KINDS}
+UNCLEAR = {"policy_unclear": "Policy unclear"}  # nobody's error, so in no sum
+_NAMES = Names([])
+
+
+def number(estimate: Estimate) -> str:
+    """The rate, or that it is not known yet."""
+    if estimate.status == "unknown":
+        return "not known yet"
+    return f"≈ {estimate.rate:.1%}" if estimate.status == "modelled" else f"{estimate.rate:.1%}"
+
+
+def interval(estimate: Estimate) -> str:
+    """The two ends of the 95% interval."""
+    return f"{estimate.low:.1%} to {estimate.high:.1%}"
+
+
+def evidence(estimate: Estimate) -> str:
+    """Interval and reviews behind a rate; what is missing where it is not known yet."""
+    reviewed = f"{estimate.n_reviewed:,} reviewed"
+    if estimate.status == "measured":
+        if estimate.method == "census":
+            return f"every one of {estimate.population:,} reviewed"
+        return f"95% interval {interval(estimate)} · {reviewed}"
+    missing = f"{reviewed}, about {estimate.reviews_needed:,} more needed"
+    return (
+        f"modelled, {interval(estimate)} · {missing}"
+        if estimate.status == "modelled"
+        else f"{missing} to tell"
+    )
+
+
+def short_evidence(estimate: Estimate) -> str:
+    """The same for a place where another figure has said that intervals are 95% ones."""
+    return evidence(estimate).replace("95% interval ", "")
+
+
+def points(change: Change) -> str:
+    """A change in points, with its interval."""
+    return f"{_signed(change.difference)} points ({_signed(change.low)} to {_signed(change.high)})"
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def period(since: date | None, until: date | None) -> str:
+    """The days from `since` up to, not including, `until`.
+
+    >>> period(date(2026, 1, 5), date(2026, 3, 1))
+    '5 Jan 2026 to 28 Feb 2026'
+    """
+    first = day(since) if since else "the first day"
+    return f"{first} to {day(until - timedelta(days=1)) if until else 'the last day'}"
+
+
+def day(value: date) -> str:
+    """A day as a person reads it.
+
+    >>> day(date(2026, 3, 2))
+    '2 Mar 2026'
+    """
+    return f"{value.day} {value:%b %Y}"
+
+
+def domain_name(column: str, value: str) -> str:
+    """A value of a column as a person reads it."""
+    if column == "language":
+        return _NAMES.value(column, value)
+    return spoken(value) if value.islower() and column != "policy_version" else value
+
+
+def sentence(text: str) -> str:
+    """A note as a sentence of its own."""
+    return f"{capital(text)}."
+
+
+def as_typed(text: str) -> str:
+    r"""`text` for a place that reads Markdown, shown as it was typed: a name in the data makes no link and loads no picture.
+
+    >>> as_typed("a_b [c](d)")
+    'a\\_b \\[c\\](d)'
+    """
+    return re.sub(r"([\\`*_\[\]<>~$:#|!&])", r"\\\1", text)

@@ -1,0 +1,200 @@
+"""Where moderation stands: the headline rate, its trend, and what needs attention. Numbers only, no case texts."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from html import escape
+
+import streamlit as st
+
+from app import charts, measured, session
+from app.rate_words import (
+    OUTCOMES,
+    day,
+    domain_name,
+    evidence,
+    number,
+    period,
+    sentence,
+    short_evidence,
+)
+from app.text import figure, spoken
+from app.views.improvement import overdue, place_name
+from evenhand.error_rates import EstimateTable
+from evenhand.errors import EstimateError
+from evenhand.improvement import ImprovementArea
+from evenhand.report.words import listed
+from evenhand.reviewed import PERIODS
+from evenhand.store import Improvement
+from evenhand.store.records import QueueProgress
+
+_NEAREST = 5  # cells not known yet that are named
+
+
+def page() -> None:
+    """First what is missing, where nothing can be told; else rates, trend, what to do, and the batches."""
+    session.me("overview")
+    st.title("Overview")
+    at = measured.stamp()
+    try:
+        table = measured.rates(at)
+        choices = measured.choices(at)
+    except EstimateError as problem:
+        st.info(sentence(str(problem)))
+        _batches(at)
+        return
+    st.caption(
+        f"Decisions of {period(choices.first, None).split(' to ')[0]} to {day(choices.last)} · policy"
+        f" {listed(table.policy_versions)} · scored by {listed(table.model_versions)}"
+    )
+    headline(table)
+    left, right = st.columns([7, 4], gap="large")
+    with left:
+        _trend(at)
+    with right:
+        _attention(at)
+    _batches(at)
+    with st.expander("What these rates rest on"):
+        for note in table.notes or ("nothing was left out",):
+            st.markdown(f"- {sentence(note)}")
+
+
+def headline(table: EstimateTable) -> None:
+    """The rate of all errors, and the three kinds apart, each with interval and reviews."""
+    overall = table.overall
+    share = "Decisions an expert would overturn"
+    if table.weight == "exposure":
+        share = "Views of content decided wrongly"
+    if table.estimand == "panel":
+        share += ", by a panel"
+    first, *rest = st.columns([1.8, 1, 1, 1])
+    seen = f"{evidence(overall.total)} of {overall.total.population:,} decisions"
+    first.html(figure(share, number(overall.total), seen, main=True))
+    for place, name in zip(rest, list(OUTCOMES)[1:], strict=True):
+        estimate = getattr(overall, name)
+        place.html(figure(OUTCOMES[name], number(estimate), short_evidence(estimate)))
+
+
+def _trend(at: measured.Stamp) -> None:
+    st.subheader("Trend")
+    with st.container(horizontal=True):
+        kinds = [name for name in PERIODS if name != "day"]
+        step = (
+            st.segmented_control(
+                "By", kinds, default="week", format_func=spoken, key="trend_by", width="content"
+            )
+            or "week"
+        )
+        which = (
+            st.segmented_control(
+                "Show", list(OUTCOMES), default="total", format_func=OUTCOMES.__getitem__, key="trend_outcome", width="content"
+            )
+            or "total"
+        )  # fmt: skip
+    table = measured.rates(at, (step, "policy_version"))
+    in_force = {policy.version: policy.effective_from for policy in session.store().policies()}
+    rows = charts.trend_rows(table, which, in_force, step)
+    chart = charts.trend(rows, in_force, title=f"{OUTCOMES[which]}, share of decisions")
+    st.altair_chart(chart, alt=charts.spelled(rows, "from", "version", "says", "rests"))
+    thin = int((rows["status"] != "measured").sum())
+    said = f"Bands are 95% intervals; the small figures are reviews. A {step} is cut where a new policy version came into force."
+    if thin:
+        each = f"{step}s are" if thin > 1 else f"{step} is"
+        said += f" “?”: {thin} of {len(rows)} {each} not known yet, with fewer than 30 effective reviews."
+    st.caption(said)
+
+
+def _attention(at: measured.Stamp) -> None:
+    st.subheader("What needs attention")
+    found, _ = measured.areas(at)
+    taken = session.store().improvements()
+    open_ones = [one for one in taken if one.open]
+    at_work = [dict(one.where) for one in open_ones]
+    items = [_late(one) for one in open_ones if overdue(one, datetime.now(UTC).date())]
+    items += [_stands_out(area) for area in found if dict(area.where) not in at_work]
+    items += _unknown_cells(measured.rates(at, ("market", "area")))
+    if not items:
+        st.info("Nothing stands out, no action is overdue, and every cell of market and area is known.")
+        return
+    st.html("".join(items))
+
+
+def _item(mark: str, kicker: str, title: str, said: str) -> str:
+    return (
+        f'<div class="eh-attend"><div class="eh-mark" aria-hidden="true">{mark}</div><div><div class="eh-kicker">{escape(kicker)}'
+        f'</div><div class="eh-what" dir="auto">{escape(title)}</div><div class="eh-why">{escape(said)}</div></div></div>'
+    )
+
+
+def _stands_out(area: ImprovementArea) -> str:
+    said = (
+        f"{number(area.rate)} wrong ({evidence(area.rate)}), against {area.elsewhere:.1%} elsewhere: about"
+        f" {area.excess:,.0f} errors too many. Nobody has taken it up."
+    )
+    return _item("▲", "Stands out", place_name(area.where), said)
+
+
+def _late(one: Improvement) -> str:
+    return _item(
+        "!",
+        f"Overdue since {day(date.fromisoformat(one.due))}",
+        place_name(one.where),
+        f"{one.owner or 'Nobody'}: {one.action or 'no action yet'}",
+    )
+
+
+def _unknown_cells(table: EstimateTable) -> list[str]:
+    """One item on the cells of market and area that are not known yet, if there are any; those that lack least first."""
+    unknown = [rates for rates in table.domains if rates.total.status == "unknown"]
+    if not unknown:
+        return []
+    unknown.sort(key=lambda rates: (rates.total.reviews_needed, tuple(rates.domain.values())))
+    nearest = [
+        f"{' · '.join(domain_name(c, v) for c, v in rates.domain.items())} ({rates.total.reviews_needed:,} more)"
+        for rates in unknown[:_NEAREST]
+    ]
+    needed = sum(rates.total.reviews_needed for rates in unknown)
+    title = f"{len(unknown)} of {len(table.domains)} cells of market and area"
+    return [
+        _item(
+            "?",
+            "Not known yet",
+            title,
+            f"About {needed:,} more reviews would tell them. Nearest: {', '.join(nearest)}.",
+        )
+    ]
+
+
+def _batches(at: measured.Stamp) -> None:
+    found = measured.batches(at)
+    if not found:
+        return
+    st.subheader("Review batches")
+    for batch in (one for one in found if one.whole.open):
+        draw = batch.draw
+        st.html(
+            f'<div class="eh-what">Batch of {day(draw.created_at.date())}, decisions of {escape(period(draw.since, draw.until))}'
+            f"</div>{_bar('All markets', batch.whole)}"
+            + "".join(_bar(market, progress) for market, progress in batch.markets.items())
+        )
+    done = [one for one in found if not one.whole.open]
+    if done:
+        said = ", ".join(
+            f"{day(one.draw.created_at.date())} ({one.whole.ruled:,} ruled, {one.whole.skipped:,} skipped)"
+            for one in done
+        )
+        st.caption(f"Finished: {said}.")
+
+
+def _bar(name: str, progress: QueueProgress) -> str:
+    """A batch or a market of it as a bar: ruled filled, skipped hatched, open empty, and in words."""
+    words = f"{progress.ruled:,} ruled · {progress.skipped:,} skipped · {progress.open:,} open of {progress.total:,}"
+    parts = "".join(
+        f'<i class="eh-{kind}" style="flex-grow:{count}"></i>'
+        for kind, count in (("ruled", progress.ruled), ("skipped", progress.skipped), ("open", progress.open))
+        if count
+    )
+    return (
+        f'<div class="eh-progress"><span dir="auto">{escape(name)}</span><div class="eh-bar" role="img"'
+        f' aria-label="{escape(words)}">{parts}</div><span>{escape(words)}</span></div>'
+    )
