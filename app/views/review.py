@@ -11,6 +11,8 @@ import streamlit as st
 
 from app import case_card, published, session
 from app.text import case_text, spoken
+from evenhand.errors import UserError
+from evenhand.queue_balance import own_queue
 from evenhand.records import CAUSES, ERROR_CLASSES, Ruling
 from evenhand.store import DrawnItem, DrawRecord, User
 
@@ -21,6 +23,14 @@ SKIP_REASONS = (
     "too much for me today",
 )
 
+#: Why the queue has no case for a person.
+NOTHING = {
+    "finished": "This batch is finished for your markets and languages. Thank you.",
+    "held": "Others are on the last cases of this batch in your markets and languages. Look in again later.",
+    "away": "You are entered as away, so your cases go to others. Back? `evenhand user back NAME` says so.",
+    "capacity": "You have done your cases of this week. Thank you. The next ones come on Monday.",
+}
+
 
 def page() -> None:
     """Show the next case of the batch, or say why there is none."""
@@ -30,20 +40,21 @@ def page() -> None:
         st.title("Review")
         st.info("No review batch yet. Draw one with `evenhand draw --budget 300`.")
         return
-    scope = {"markets": user.markets, "languages": user.languages}
-    progress = session.store().progress(draw.draw_id, **scope)
+    now = datetime.now(UTC)
+    progress = session.store().progress(draw.draw_id, markets=user.markets, languages=user.languages)
     done = progress.ruled + progress.skipped
     skipped = f", {progress.skipped} skipped" if progress.skipped else ""
     st.progress(
         done / progress.total if progress.total else 0.0,
         f"{progress.ruled} of {progress.total} ruled{skipped}",
     )
+    handout = session.store().take_item(draw.draw_id, user, at=now)
+    st.caption(str(own_queue(session.store(), draw.draw_id, user, at=now)))
     _receipt(draw, user)
-    item = session.store().next_item(draw.draw_id, sme_id=user.user_id, **scope)
-    if item is None:
-        st.success("This batch is finished for your markets and languages. Thank you.")
+    if handout.item is None:
+        (st.success if handout.reason == "finished" else st.info)(NOTHING[handout.reason])
         return
-    _case(draw, item, user)
+    _case(draw, handout.item, user)
 
 
 def _draw(user: User) -> DrawRecord | None:
@@ -66,6 +77,8 @@ def _receipt(draw: DrawRecord, user: User) -> None:
     last = session.store().last_ruling(draw.draw_id, sme_id=user.user_id)
     said = st.session_state.get("receipt")
     if last is None:
+        if said:
+            st.caption(said)
         return
     line, undo = st.columns([5, 1], vertical_alignment="center")
     line.caption(said or "Your last ruling is stored.")
@@ -210,7 +223,10 @@ def _rule(draw: DrawRecord, item: DrawnItem, user: User, label: str) -> None:
         seconds=max(0.0, time.monotonic() - state.get("since", time.monotonic())),
         source="app",
     )
-    session.store().add_rulings([ruling], by=user.user_id)
+    try:
+        session.store().rule_item(ruling, by=user.user_id)
+    except UserError as problem:  # somebody was quicker, or it is a second click
+        return _next_case(f"{item.case_id}: {problem}.")
     title = area.label(label).title
     verdict = f"overturned to {title}" if overturned else f"agreed, {title}"
     _next_case(f"{item.case_id}: {verdict}. The model gave an overturn {item.p_overturn:.0%}.")

@@ -1,11 +1,13 @@
-"""`evenhand user add|list`."""
+"""`evenhand user add|list|away|back`."""
 
 from __future__ import annotations
 
+from datetime import date
+
 import click
 
-from evenhand.commands.common import as_json, here_with_store, say_json, say_table, who
-from evenhand.store import User
+from evenhand.commands.common import Day, as_json, here_with_store, now, say_json, say_table, who
+from evenhand.store import Role, User
 
 
 @click.group("user")
@@ -18,16 +20,47 @@ def command() -> None:
 @click.option("--role", type=click.Choice(["sme", "ml", "management", "admin"]), required=True)
 @click.option("--market", "markets", multiple=True, help="A market the person sees; none given means all.")
 @click.option("--language", "languages", multiple=True, help="A language the person reads; none means all.")
+@click.option("--capacity", type=int, help="Cases of review batches a week; none given means no limit.")
 @click.pass_context
 def add(
-    ctx: click.Context, user_id: str, role: str, markets: tuple[str, ...], languages: tuple[str, ...]
+    ctx: click.Context,
+    user_id: str,
+    role: Role,
+    markets: tuple[str, ...],
+    languages: tuple[str, ...],
+    capacity: int | None,
 ) -> None:
-    """Add the person USER_ID with a role, and the markets and languages given to them."""
+    """Add the person USER_ID with a role, and the markets, languages and capacity given to them; or change them."""
     _, store = here_with_store(ctx)
-    store.add_user(User(user_id=user_id, role=role, markets=markets, languages=languages), by=who())  # type: ignore[arg-type]
+    user = User(user_id=user_id, role=role, markets=markets, languages=languages, capacity=capacity)
+    store.add_user(user, by=who())
+    limit = "" if capacity is None else f", {capacity} cases a week"
     click.echo(
-        f"{user_id}: {role}, markets {', '.join(markets) or 'all'}, languages {', '.join(languages) or 'all'}"
+        f"{user_id}: {role}, markets {', '.join(markets) or 'all'}, languages {', '.join(languages) or 'all'}{limit}"
     )
+
+
+@command.command("away")
+@click.argument("user_id")
+@click.option("--since", type=Day(), help="First day away (UTC); else today.")
+@click.option("--until", type=Day(), help="First day back; else until `evenhand user back`.")
+@click.pass_context
+def away(ctx: click.Context, user_id: str, since: date | None, until: date | None) -> None:
+    """Say that USER_ID is away; their cases go to others who can rule on them."""
+    _, store = here_with_store(ctx)
+    user = store.set_away(user_id, since or now().date(), until, by=who())
+    end = f"back on {user.away_until}" if user.away_until else f"until `evenhand user back {user_id}`"
+    click.echo(f"{user_id}: away from {user.away_since}, {end}")
+
+
+@command.command("back")
+@click.argument("user_id")
+@click.pass_context
+def back(ctx: click.Context, user_id: str) -> None:
+    """Say that USER_ID is here again."""
+    _, store = here_with_store(ctx)
+    store.set_away(user_id, None, None, by=who())
+    click.echo(f"{user_id}: here")
 
 
 @command.command("list")
@@ -46,7 +79,17 @@ def list_users(ctx: click.Context, to_json: bool) -> None:
                 "role": u.role,
                 "markets": ", ".join(u.markets) or "all",
                 "languages": ", ".join(u.languages) or "all",
+                "capacity": "no limit" if u.capacity is None else u.capacity,
+                "away": _away(u, now().date()),
             }
             for u in users
         ]
     )
+
+
+def _away(user: User, today: date) -> str:
+    """Their absence, unless it is over."""
+    if user.away_since is None or (user.away_until and user.away_until <= today):
+        return "-"
+    end = f"back on {user.away_until}" if user.away_until else "open end"
+    return f"from {user.away_since}, {end}"
