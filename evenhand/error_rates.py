@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import reduce
+from operator import add
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from evenhand.draws import DOMAINS
+from evenhand.cells import Cut, cut_frames
 from evenhand.errors import EstimateError
-from evenhand.estimation import Estimate, Totals, domain_totals, estimates
+from evenhand.estimation import (
+    Estimate,
+    SecondPhase,
+    Totals,
+    calibrated,
+    estimates,
+    frame_totals,
+    sample_totals,
+)
+from evenhand.frames import DOMAINS
 from evenhand.hierarchical import in_bins, modelled_rates
 from evenhand.panel import panel_phase
 from evenhand.reviewed import PERIODS, Reviewed, Window, choose_draws, reviewed, with_periods
@@ -23,6 +34,7 @@ from evenhand.workspace import Workspace
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 Weight = Literal["decisions", "exposure"]
 Estimand = Literal["sme", "panel"]
 
@@ -37,6 +49,7 @@ OUTCOMES: dict[str, str | None] = {
 #: What errors may come in clusters by. The first is one person, the others one item that many saw.
 CLUSTERED_BY = ("moderator_id", "text_hash", "conversation_id")
 _WIDENED = 1.1  # times wider for clusters, from which a note says so
+_ALSO = tuple(name for name in DOMAINS if name != "moderator_id")  # what cells are cut by if they stay few
 _MODELLED = ("market", "area")  # the crossing that the hierarchical model knows
 
 
@@ -126,7 +139,7 @@ def estimate_draws(
     measure = _measured(ws, store, draw_ids, window, by, weight=weight, estimand=estimand, notes=notes)
     parts = measure.parts
     overall = measure.rates(())[0]
-    versions = sorted({v for part in parts for v in part.frame.filter("inside")["policy_version"].unique()})
+    versions = [row["policy_version"] for row, _ in measure.totals(("policy_version",))]
     _say_versions(versions, by, notes)
     _say_clusters(overall, notes)
     _say_not_drawn(store, notes)
@@ -227,21 +240,22 @@ class Measure:
         notes: list[str],
     ) -> None:
         self.estimand = estimand
+        self._periods = [name for name in PERIODS if parts and name in parts[0].frame.columns]
         self.parts = tuple(parts)
-        self.samples = []
+        self.samples: list[_Sample] = []
+        self._cuts: list[Cut] = []
+        self._fits: dict[tuple[int, str], tuple[float, float]] = {}
+        self._sums: dict[tuple[tuple[str, ...], str], Totals] = {}
         for part in parts:
             if part.frame.is_empty() or part.done.is_empty():
                 continue
-            places = part.frame.select("decision_id", *CLUSTERED_BY).with_row_index("_place")
-            done = part.done.join(
-                places, on="decision_id", how="left", validate="1:1", maintain_order="left", suffix="_f"
-            )
+            done = part.done
             if estimand == "panel":
                 done = panel_phase(store, part, done, notes)
             self.samples.append(
                 _Sample(
                     part=part,
-                    place=done["_place"].to_numpy().astype(np.int64),
+                    place=done["place"].to_numpy().astype(np.int64),
                     exposure=_exposure(part, notes) if weight == "exposure" else None,
                     clusters=tuple(_cluster_codes(done[name]) for name in CLUSTERED_BY),
                     label=done,
@@ -286,9 +300,11 @@ class Measure:
         """
         found = []
         for sample in self.samples:
-            rows = sample.part.frame.select("decision_id", *DOMAINS, "inside", "pi")[sample.place]
+            rows = sample.part.frame.select(*DOMAINS, "inside", "pi")[sample.place]
             wrong = _outcome(sample.label, "total", "ruled_label", "error_class") > 0
-            rows = rows.with_columns(
+            rows = rows.select(
+                sample.label["decision_id"],
+                pl.all(),
                 sample.label["ruled_label"],
                 pl.lit(sample.part.draw.draw_id).alias("draw_id"),
                 (1 / pl.col("pi")).alias("weight"),
@@ -300,51 +316,103 @@ class Measure:
         self, by: Sequence[str], outcomes: Iterable[str]
     ) -> tuple[pl.DataFrame | None, dict[str, list[Estimate]]]:
         """The domains of the split inside the window, and for each outcome an Estimate a domain."""
-        inside = [sample.part.frame.filter("inside") for sample in self.samples]
-        names = pl.concat([frame.select(by).unique() for frame in inside]).unique().sort(by) if by else None
-        domains = names.height if names is not None else 1
-        sums: dict[str, Totals] = {}
-        for sample in self.samples:
-            code = _codes(sample.part.frame, names, domains)
-            for outcome in outcomes:
-                totals = self._totals(sample, outcome, code, domains + 1)
-                sums[outcome] = sums[outcome] + totals if outcome in sums else totals
-        return names, {outcome: estimates(totals)[:domains] for outcome, totals in sums.items()}
+        cut = self._cut(by)
+        names, group = cut.domains(by)
+        domains = names.height if by else 1
+        found = {}
+        for outcome in outcomes:
+            totals = self._frame_totals(cut, outcome).grouped(group, domains + 1)
+            for i in range(len(self.samples)):
+                totals = totals + self._sample_totals(
+                    i, outcome, group[cut.code[i][self.samples[i].place]], domains + 1
+                )
+            found[outcome] = estimates(totals)[:domains]
+        return (names if by else None), found
 
-    def _totals(self, sample: _Sample, outcome: str, code: Ints, domains: int) -> Totals:
-        frame, possible = sample.part.frame, OUTCOMES[outcome]
-        y = _outcome(sample.label, outcome, "ruled_label", "error_class")
-        second = None
-        if self.estimand == "panel":
-            verdict = _outcome(sample.label, outcome, "panel_label", "panel_class")
-            second = second_phase(
-                sample.label["overturned"].to_numpy(),
-                sample.label["panel_chance"].to_numpy(),
-                sample.label["panel_asked"].to_numpy(),
-                sample.label["panel_answered"].to_numpy(),
-                verdict,
-            )
-        return domain_totals(
-            frame["p_overturn"].to_numpy(),
-            frame["pi"].to_numpy(),
-            sample.place,
-            y,
-            domain=code,
+    def _cut(self, by: Sequence[str]) -> Cut:
+        """The frames cut into cells fine enough for the split; the first cut is as fine as memory allows."""
+        for cut in self._cuts:
+            if set(by) <= set(cut.columns):
+                return cut
+        frames = [sample.part.frame for sample in self.samples]
+        self._cuts.append(cut_frames(frames, by, also=[*self._periods, *_ALSO]))
+        return self._cuts[-1]
+
+    def _frame_totals(self, cut: Cut, outcome: str) -> Totals:
+        """The sums over the frames by cell of the cut: one pass, and every split is a sum of them."""
+        key = (cut.columns, outcome)
+        if key not in self._sums:
+            parts = [
+                frame_totals(
+                    sample.part.frame["p_overturn"].to_numpy(),
+                    sample.part.frame["pi"].to_numpy(),
+                    self._fit(i, outcome),
+                    domain=cut.code[i],
+                    domains=cut.names.height + 1,
+                    possible=self._possible(sample, outcome),
+                    exposure=sample.exposure,
+                )
+                for i, sample in enumerate(self.samples)
+            ]
+            self._sums[key] = reduce(add, parts)
+        return self._sums[key]
+
+    def _sample_totals(self, i: int, outcome: str, domain: Ints, domains: int) -> Totals:
+        sample = self.samples[i]
+        rows = sample.part.frame.select("p_overturn", "pi")[sample.place]
+        return sample_totals(
+            rows["p_overturn"].to_numpy(),
+            rows["pi"].to_numpy(),
+            _outcome(sample.label, outcome, "ruled_label", "error_class"),
+            self._fit(i, outcome),
+            domain=domain,
             domains=domains,
-            possible=None if possible is None else frame[possible].fill_null(False).to_numpy(),
-            exposure=sample.exposure,
+            possible=self._possible(sample, outcome, sample.place),
+            exposure=None if sample.exposure is None else sample.exposure[sample.place],
             clusters=sample.clusters,
-            second=second,
+            second=self._second(sample, outcome),
+        )
+
+    def _fit(self, i: int, outcome: str) -> tuple[float, float]:
+        if (i, outcome) not in self._fits:
+            sample = self.samples[i]
+            rows = sample.part.frame.select("p_overturn", "pi")[sample.place]
+            self._fits[i, outcome] = calibrated(
+                rows["p_overturn"].to_numpy(),
+                rows["pi"].to_numpy(),
+                _outcome(sample.label, outcome, "ruled_label", "error_class"),
+                self._possible(sample, outcome, sample.place),
+            )
+        return self._fits[i, outcome]
+
+    def _possible(self, sample: _Sample, outcome: str, place: Ints | None = None) -> Bools | None:
+        """Where the outcome can occur at all, in the frame or at the places given; None for everywhere."""
+        name = OUTCOMES[outcome]
+        if name is None:
+            return None
+        column = sample.part.frame[name] if place is None else sample.part.frame[name][place]
+        return column.fill_null(False).to_numpy()
+
+    def _second(self, sample: _Sample, outcome: str) -> SecondPhase | None:
+        if self.estimand != "panel":
+            return None
+        return second_phase(
+            sample.label["overturned"].to_numpy(),
+            sample.label["panel_chance"].to_numpy(),
+            sample.label["panel_asked"].to_numpy(),
+            sample.label["panel_answered"].to_numpy(),
+            _outcome(sample.label, outcome, "panel_label", "panel_class"),
         )
 
     def _with_model(self, rates: list[Rates], by: Sequence[str], names: pl.DataFrame | None) -> list[Rates]:
         """Cells of market and area that are not known yet, with what the hierarchical model says of them."""
         if names is None or all(cell.total.status == "measured" for cell in rates):
             return rates
+        cut = self._cut(by)
+        group = cut.domains(by)[1]
         p, code, reviewed_p, reviewed_code, y = [], [], [], [], []
-        for sample in self.samples:
-            frame = sample.part.frame
-            scores, cell = frame["p_overturn"].to_numpy(), _codes(frame, names, names.height)
+        for i, sample in enumerate(self.samples):
+            scores, cell = sample.part.frame["p_overturn"].to_numpy(), group[cut.code[i]]
             inside = cell < names.height
             p.append(scores[inside])
             code.append(cell[inside])
@@ -371,15 +439,6 @@ def _modelled(direct: Estimate, rate: float, low: float, high: float) -> Estimat
     return replace(
         direct, rate=rate, low=low, high=high, n_eff=None, method="hierarchical", status="modelled"
     )
-
-
-def _codes(frame: pl.DataFrame, names: pl.DataFrame | None, domains: int) -> Ints:
-    """Domain of each row of the frame; `domains` for those outside the window."""
-    if names is None:
-        return np.where(frame["inside"].to_numpy(), 0, domains).astype(np.int64)
-    coded = names.with_row_index("_domain")
-    code = frame.join(coded, on=names.columns, how="left", maintain_order="left", nulls_equal=True)["_domain"]
-    return np.where(frame["inside"].to_numpy(), code.fill_null(domains).to_numpy(), domains).astype(np.int64)
 
 
 def _exposure(part: Reviewed, notes: list[str]) -> Floats:

@@ -152,7 +152,7 @@ def domain_totals(
     panel would overturn. Raises EstimateError if an inclusion probability is missing, 0 or above 1.
     """
     code = np.zeros(len(p), np.int64) if domain is None else domain
-    inside = np.ones(len(sample), bool) if possible is None else possible[sample]
+    inside = None if possible is None else possible[sample]
     fit = calibration or calibrated(p[sample], pi[sample], y, inside)
     return frame_totals(
         p, pi, fit, domain=code, domains=domains, possible=possible, exposure=exposure
@@ -162,8 +162,9 @@ def domain_totals(
     )  # fmt: skip
 
 
-def calibrated(p: Floats, pi: Floats, y: Floats, possible: Bools) -> tuple[float, float]:
+def calibrated(p: Floats, pi: Floats, y: Floats, possible: Bools | None) -> tuple[float, float]:
     """(a, b) of `recalibrate` from the sample, each of shape (n,); of the decisions where the error is `possible`."""
+    possible = np.ones(len(p), bool) if possible is None else possible
     log_odds = logit(np.clip(p[possible], _EDGE, 1 - _EDGE))
     return recalibrate(log_odds, y[possible], 1 / pi[possible])
 
@@ -173,7 +174,7 @@ def frame_totals(
     pi: Floats,
     calibration: tuple[float, float],
     *,
-    domain: Ints,
+    domain: Ints | NDArray[np.int32],
     domains: int,
     possible: Bools | None = None,
     exposure: Floats | None = None,
@@ -219,7 +220,7 @@ def sample_totals(
     *,
     domain: Ints,
     domains: int,
-    possible: Bools,
+    possible: Bools | None = None,
     exposure: Floats | None = None,
     clusters: Sequence[Ints] = (),
     second: SecondPhase | None = None,
@@ -227,7 +228,7 @@ def sample_totals(
     """The sums over the sample, those over the frame left at 0; all arguments of shape (n,), else as of `domain_totals`."""
     x = np.ones(len(p)) if exposure is None else exposure
     w = x / pi
-    yhat = _modelled(p, calibration) * possible
+    yhat = _modelled(p, calibration) * (1.0 if possible is None else possible)
     found, right, e, more = _verdicts(y, yhat, w, pi, second)
     terms = np.sqrt(1 - pi) * w * e
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import polars as pl
@@ -166,9 +167,14 @@ def collected(shards: Iterator[tuple[pl.DataFrame, int]], model: str) -> tuple[p
     return frame, excluded
 
 
-def coded(frame: pl.DataFrame) -> pl.DataFrame:
+@overload
+def coded(frame: pl.DataFrame) -> pl.DataFrame: ...
+@overload
+def coded(frame: pl.LazyFrame) -> pl.LazyFrame: ...
+def coded(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame | pl.LazyFrame:
     """The frame with categorical DOMAINS: four bytes a value instead of a text."""
-    return frame.with_columns(pl.col(name).cast(pl.Categorical) for name in DOMAINS if name in frame.columns)
+    known = frame.lazy().collect_schema().names()
+    return frame.with_columns(pl.col(name).cast(pl.Categorical) for name in DOMAINS if name in known)
 
 
 class FrameWriter:
@@ -197,15 +203,19 @@ class FrameWriter:
 
 def codes(frame: pl.DataFrame, columns: Sequence[str]) -> Ints:
     """A code from 0 for each row's crossing of `columns`, shape (rows,); every code occurs. A missing value is one of its own."""
-    out = np.zeros(frame.height, np.int64)
+    code = np.zeros(frame.height, np.int64)
     for name in columns:
-        column = frame[name]
-        if column.dtype in (pl.String, pl.Categorical):
-            column = column.cast(pl.Categorical).to_physical()
-        column = column.cast(pl.Int64)
-        own = column.fill_null((column.max() or 0) + 1).to_numpy()  # type: ignore[operator]
-        out = _dense(out * (int(own.max(initial=0)) + 1) + own if name != columns[0] else own)
-    return out
+        code = crossed(code, frame[name])
+    return code
+
+
+def crossed(code: Ints, column: pl.Series) -> Ints:
+    """Codes from 0 for the crossing of what `code` tells apart and a column of text, categories, days or truth values."""
+    if column.dtype in (pl.String, pl.Categorical):
+        column = column.cast(pl.Categorical).to_physical()
+    own = column.cast(pl.Int64).fill_null(-1).to_numpy()
+    own = _dense(own - own.min(initial=0))
+    return _dense(code * (int(own.max(initial=0)) + 1) + own)
 
 
 def _dense(code: Ints) -> Ints:

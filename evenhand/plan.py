@@ -14,10 +14,10 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from evenhand.draws import cell_codes
 from evenhand.errors import SampleError
 from evenhand.estimation import ENOUGH
-from evenhand.sampling import choose_phi, inclusion_probabilities
+from evenhand.frames import Ints, codes
+from evenhand.sampling import Design
 
 Floats = NDArray[np.float64]
 KAPPAS = (0.0, 1.0, 1.1, 1.25, 1.5)  # 0: measure only, nothing for the highest scores
@@ -95,26 +95,25 @@ def make_plan(
     p = frame["p_overturn"].to_numpy()
     if not 1 <= budget <= len(p):
         raise SampleError(f"a budget of {budget:,} for a frame of {len(p):,} decisions; give 1 to {len(p):,}")
-    cell = cell_codes(frame, cells)
-    common = {"floor": floor, "cell_floor": cell_floor, "cell": cell}
+    cell = codes(frame, cells)
+    design = Design(p, budget, floor=floor, cell_floor=cell_floor, cell=cell)
     options = []
     for allowed in sorted({*KAPPAS, kappa}):
-        phi = choose_phi(p, budget, kappa=allowed, **common) if allowed else 0.0  # type: ignore[arg-type]
-        pi = inclusion_probabilities(p, budget, phi=phi, **common)  # type: ignore[arg-type]
-        options.append((_option(p, pi, allowed, phi), pi))
-    chosen, pi = next(pair for pair in options if pair[0].kappa == kappa)
+        phi = design.phi(allowed) if allowed else 0.0
+        options.append(_option(p, design.probabilities(phi), allowed, phi))
+    chosen = next(option for option in options if option.kappa == kappa)
+    pi = design.probabilities(chosen.phi)
+    variance = (1 - pi) / pi * _uncertain(p)
     return Plan(
         budget=budget,
         frame_size=len(p),
         hours=budget * minutes_per_case / 60,
         chosen=chosen,
-        frontier=tuple(option for option, _ in options),
-        domains=_domains(frame[by], p, pi, budget, target),
+        frontier=tuple(options),
+        domains=_domains(*_named(frame, by), p, pi, variance, budget, target),
         by=by,
         target=target,
-        unknown_cells=float(
-            np.mean([not row.measured for row in _domains(pl.Series(cell), p, pi, budget, target)])
-        ),
+        unknown_cells=_unknown(cell, p, variance),
         advice=_advice(chosen, p),
     )
 
@@ -123,38 +122,58 @@ def _doubted(p: Floats) -> Floats:
     return np.asarray(0.8 * p + 0.2 * p.mean())
 
 
+def _uncertain(p: Floats) -> Floats:
+    y = _doubted(p)
+    return np.asarray(y * (1 - y))
+
+
+def _named(frame: pl.DataFrame, by: str) -> tuple[list[str], Ints]:
+    """The values of a column, and the place of each row's among them."""
+    code = codes(frame, [by])
+    first = np.unique(code, return_index=True)[1]
+    return frame[by][first].cast(pl.String).fill_null("(none)").to_list(), code
+
+
 def _half_width(variance: float) -> float:
     return float(norm.ppf(0.975) * np.sqrt(variance))
 
 
 def _option(p: Floats, pi: Floats, kappa: float, phi: float) -> Option:
-    y = _doubted(p)
     n, mean = float(pi.sum()), float(p.mean())
     return Option(
         kappa=kappa,
         phi=phi,
         errors=float((pi * p).sum()),
         errors_random=n * mean,
-        half_width=_half_width(float(((1 - pi) / pi * y * (1 - y)).sum()) / len(p) ** 2),
+        half_width=_half_width(float(((1 - pi) / pi * _uncertain(p)).sum()) / len(p) ** 2),
         half_width_random=_half_width(mean * (1 - mean) / n * (1 - n / len(p)) if n < len(p) else 0.0),
     )
 
 
-def _domains(names: pl.Series, p: Floats, pi: Floats, budget: int, target: float) -> tuple[Domain, ...]:
-    values = names.cast(pl.String).fill_null("(none)").to_numpy()
-    labels, code = np.unique(values.astype(str), return_inverse=True)
-    y = _doubted(p)
+def _effective(code: Ints, p: Floats, variance: Floats) -> tuple[Floats, Floats, Floats]:
+    """Of each domain the expected rate, its variance, and the reviews of a random draw with the same variance."""
     size = np.bincount(code).astype(float)
-    mean = np.bincount(code, y) / size
-    variance = np.bincount(code, (1 - pi) / pi * y * (1 - y)) / size**2
-    reviews = np.bincount(code, pi)
-    n_eff = mean * (1 - mean) / np.maximum(variance, 1e-300)
+    mean = np.bincount(code, p) / size * 0.8 + 0.2 * p.mean()
+    of_mean = np.bincount(code, variance) / size**2
+    return mean, of_mean, mean * (1 - mean) / np.maximum(of_mean, 1e-300)
+
+
+def _unknown(cell: Ints, p: Floats, variance: Floats) -> float:
+    """Share of the cells that will stay unknown."""
+    return float(np.mean(_effective(cell, p, variance)[2] < ENOUGH))
+
+
+def _domains(
+    labels: Sequence[str], code: Ints, p: Floats, pi: Floats, terms: Floats, budget: int, target: float
+) -> tuple[Domain, ...]:
+    size, reviews = np.bincount(code), np.bincount(code, pi)
+    mean, variance, n_eff = _effective(code, p, terms)
     rows = []
-    for i, label in enumerate(labels):
+    for i in sorted(range(len(labels)), key=lambda place: labels[place]):
         half = _half_width(float(variance[i]))
         rows.append(
             Domain(
-                name=str(label),
+                name=labels[i],
                 decisions=int(size[i]),
                 reviews=float(reviews[i]),
                 expected_rate=float(mean[i]),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 
-from evenhand.draws import ABOUT
 from evenhand.errors import EstimateError
+from evenhand.frames import ABOUT, coded
 from evenhand.lake import scan_decisions
 from evenhand.sampling import partial_probabilities
 from evenhand.store import DrawRecord, Store
@@ -49,8 +51,9 @@ class Window:
 class Reviewed:
     """A draw's frame and what was ruled of it.
 
-    `frame`: a row for each decision of the population, with `pi` of what was reviewed and whether it is `inside` the window.
-    `done`: a row for each ruled decision, with `ruled_label` and `error_class`.
+    `frame`: a row for each decision of the draw, with `pi` of what was reviewed and whether it is `inside` the window; its DOMAINS
+    are categorical, its ids stay in the file. `done`: a row for each ruled decision, with its `place` in the frame,
+    `ruled_label` and `error_class`.
     """
 
     draw: DrawRecord
@@ -103,9 +106,7 @@ def reviewed(
     file = ws.root / draw.frame_file
     if not file.exists():
         raise EstimateError(f"{file}: the frame of draw {draw.draw_id} is missing; restore it from a backup")
-    frame = _with_about(ws, draw, pl.read_parquet(file)).with_columns(
-        pl.col("team", "content_type").fill_null(NONE)
-    )
+    frame, places = _read(ws, draw, file, items["decision_id"])
     frame = frame.with_columns(window.inside().fill_null(False).alias("inside"))
     if not frame["inside"].any():
         return None
@@ -120,29 +121,35 @@ def reviewed(
     if done.is_empty():
         return None
     if done.height < items.height:
-        frame = _partly_reviewed(frame, items, draw, notes)
-    done = done.filter(pl.col("decision_id").is_in(frame["decision_id"].implode()))
+        frame, dropped = _partly_reviewed(frame, items, draw, notes)
+        done = done.filter(~pl.col("market").is_in(dropped))
+    done = done.join(places, on="decision_id", how="left", validate="1:1", maintain_order="left")
     return Reviewed(draw=draw, frame=frame, done=done)
 
 
 def with_periods(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """The frame with a column for each of PERIODS that `names` holds: its first day, like 2026-03-02; weeks begin on Monday."""
+    """The frame with a column for each of PERIODS that `names` holds: its first day; weeks begin on Monday."""
     return frame.with_columns(
-        pl.col("decided_at").dt.truncate(PERIODS[name]).dt.strftime("%Y-%m-%d").alias(name)
+        pl.col("decided_at").dt.truncate(PERIODS[name]).dt.date().alias(name)
         for name in names
         if name in PERIODS
     )
 
 
-def _with_about(ws: Workspace, draw: DrawRecord, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with the columns ABOUT; those that an early draw did not keep come from the lake."""
-    missing = [name for name in ABOUT if name not in frame.columns]
-    if not missing:
-        return frame
-    decisions = scan_decisions(ws, since=draw.since, until=draw.until).select("decision_id", *missing)
-    return frame.join(
-        decisions.collect(), on="decision_id", how="left", validate="1:1", maintain_order="left"
-    )
+def _read(ws: Workspace, draw: DrawRecord, file: Path, drawn: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The frame of a draw without its ids; and of the `drawn` their place in it, text_hash and conversation_id.
+
+    What an early draw did not keep of ABOUT comes from the lake.
+    """
+    rows = pl.scan_parquet(file)
+    missing = [name for name in ABOUT if name not in rows.collect_schema().names()]
+    if missing:
+        decisions = scan_decisions(ws, since=draw.since, until=draw.until).select("decision_id", *missing)
+        rows = rows.join(decisions, on="decision_id", how="left", validate="1:1", maintain_order="left")
+    ids = ["decision_id", "text_hash", "conversation_id"]
+    frame = coded(rows.drop(ids).with_columns(pl.col("team", "content_type").fill_null(NONE)))
+    places = rows.select(ids).with_row_index("place").filter(pl.col("decision_id").is_in(drawn.implode()))
+    return frame.collect(engine="streaming"), places.collect()
 
 
 def last_word(rulings: pl.DataFrame, draw_id: str, notes: list[str]) -> pl.DataFrame:
@@ -164,12 +171,12 @@ def last_word(rulings: pl.DataFrame, draw_id: str, notes: list[str]) -> pl.DataF
 
 def _partly_reviewed(
     frame: pl.DataFrame, items: pl.DataFrame, draw: DrawRecord, notes: list[str]
-) -> pl.DataFrame:
+) -> tuple[pl.DataFrame, list[str]]:
     """Inclusion probabilities for a batch that is not finished, market by market: each SME works through one market.
 
     Within a market the reviewed part of the queue is a probability sample again; cases left out inside it count as
-    missing at random, and are counted in the notes. A market without a single sampled ruling cannot be told and
-    leaves the population.
+    missing at random, and are counted in the notes. A market without a single sampled ruling cannot be told: it is no longer
+    inside the window, and named.
     """
     done = pl.col("ruled_label").is_not_null()
     per_market = items.group_by("market").agg(
@@ -192,20 +199,21 @@ def _partly_reviewed(
         notes.append(
             f"draw {draw.draw_id}: {gaps} cases were skipped or passed over in the queue; they count as missing at random"
         )
-    kept, dropped = [], []
+    dropped: list[str] = []
     counts = {row["market"]: row for row in per_market.iter_rows(named=True)}
-    for (market,), part in frame.group_by("market", maintain_order=True):
-        row = counts.get(str(market))
-        pi = part["pi"].to_numpy()
+    every, inside = frame["pi"].to_numpy(writable=True), frame["inside"].to_numpy(writable=True)
+    for market in frame["market"].unique().to_list():
+        row, here = counts.get(market), np.flatnonzero((frame["market"] == market).to_numpy())
         if row is None or row["done"] == row["drawn"]:
-            kept.append(part)
-        elif (row["sampled"] == 0 and (pi < 1).any()) or (row["certain"] == 0 and (pi >= 1).any()):
-            dropped.append(str(market))
+            continue
+        pi = every[here]
+        if (row["sampled"] == 0 and (pi < 1).any()) or (row["certain"] == 0 and (pi >= 1).any()):
+            dropped.append(market)
+            inside[here] = False
         else:
-            fresh = partial_probabilities(pi, sampled=row["sampled"], certain=row["certain"])
-            kept.append(part.with_columns(pl.Series("pi", fresh)))
+            every[here] = partial_probabilities(pi, sampled=row["sampled"], certain=row["certain"])
     if dropped:
         notes.append(
             f"draw {draw.draw_id}: too few rulings yet in {', '.join(sorted(dropped))}; outside the population for now"
         )
-    return pl.concat(kept) if kept else frame.clear()
+    return frame.with_columns(pl.Series("pi", every), pl.Series("inside", inside)), dropped

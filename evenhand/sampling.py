@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from evenhand.errors import SampleError
 
@@ -251,14 +252,19 @@ def partial_probabilities(pi: Floats, *, sampled: int, certain: int) -> Floats:
 
 
 def _scaled_odds(pi: Floats, m: int) -> Floats:
+    """Odds scaled: c rho / (1 + c rho) with rho = pi / (1 - pi), summing to `m`: Newton on log c, kept between bounds."""
     if m <= 0:
         return np.zeros(len(pi))
-    odds = pi / (1 - pi)
-    low, high = -60.0, 60.0
+    if m >= len(pi):
+        return np.ones(len(pi))
+    log_odds = np.log(pi) - np.log1p(-pi)
+    low, high, at = -80.0, 80.0, float(np.log(m / pi.sum()))
     for _ in range(200):
-        c = np.exp((low + high) / 2)
-        low, high = (
-            ((low + high) / 2, high) if (c * odds / (1 + c * odds)).sum() < m else (low, (low + high) / 2)
-        )
-    c = np.exp((low + high) / 2)
-    return np.asarray(c * odds / (1 + c * odds))
+        out = expit(log_odds + at)
+        off = float(out.sum()) - m
+        if abs(off) <= 1e-12 * m:
+            break
+        low, high = (at, high) if off < 0 else (low, at)
+        step = at - off / max(float((out * (1 - out)).sum()), 1e-300)
+        at = step if low < step < high else (low + high) / 2
+    return np.asarray(out)

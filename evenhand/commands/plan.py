@@ -37,8 +37,8 @@ def command(
     to_json: bool,
 ) -> None:
     """Say what a draw of that size will find, how wide its intervals will be, and what it costs."""
-    from evenhand.draws import DOMAINS, scored_frame
     from evenhand.errors import UserError
+    from evenhand.frames import DOMAINS, scored_frame
     from evenhand.plan import make_plan
     from models.registry import Registry
 
@@ -47,7 +47,8 @@ def command(
     workspace, store = here_with_store(ctx)
     settings = workspace.config.draw
     frame, _ = scored_frame(
-        workspace, store, Registry(workspace).name(version), since=since, until=until, filters=filters_from(where)
+        workspace, store, Registry(workspace).name(version), since=since, until=until, filters=filters_from(where),
+        columns=tuple(dict.fromkeys(("p_overturn", by, *settings.cells))),
     )  # fmt: skip
     plan = make_plan(
         frame,
