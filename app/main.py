@@ -33,7 +33,16 @@ def main() -> None:
         user = session.sign_in()
         if user is None:
             return
-        st.navigation([PAGES[name] for name in session.PAGES[user.role]]).run()
+        pages = [PAGES[name] for name in session.PAGES[user.role]]
+        # a default page has no address of its own: with a hidden one in front, each page keeps its address for everybody
+        start = st.Page(
+            lambda: st.switch_page(pages[0]),
+            title="Start",
+            url_path="start",
+            default=True,
+            visibility="hidden",
+        )
+        st.navigation([start, *pages]).run()
     except EvenhandError as problem:
         st.error(str(problem))
 

@@ -1,6 +1,6 @@
 """The manager's pages with data and empty, by Streamlit's own test driver: every figure is the domain's, and no text is there."""
 
-from datetime import date, timedelta
+from datetime import date
 from html import unescape
 
 import pandas as pd
@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import scored_world
 from app_workspace import app_workspace
+from managed_world import managed_world
 from streamlit.testing.v1 import AppTest
 
 from app import charts, rate_words
@@ -21,31 +22,13 @@ from evenhand.improvement import find_areas
 from evenhand.lake import scan_decisions
 from evenhand.plan import make_plan
 from evenhand.store import User
-from evenhand.store.records import ROLES
 
 PAGES = ("overview", "error_rates", "improvement", "plan", "method")
-CUT = date(2026, 3, 23)
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory, truth):
-    """An early batch ruled, a late one ruled in part with cases skipped, and an action that is overdue."""
-    world = scored_world.build(tmp_path_factory.mktemp("management") / "w", truth)
-    ws, store, _ = world
-    for role in ROLES:
-        store.add_user(User(user_id=role, role=role))
-    scored_world.rule(world, scored_world.draw(world, budget=900, until=CUT))
-    late = scored_world.draw(world, budget=60, since=CUT, seed=2, at=scored_world.AT + timedelta(days=1))
-    scored_world.rule(world, late, take=30)
-    for row in store.items(late.draw_id).slice(30, 4).iter_rows(named=True):
-        store.skip_item(
-            late.draw_id, row["decision_id"], sme_id="sme", reason="cannot read", at=scored_world.AT
-        )
-    areas = find_areas(ws, store, notes=[])
-    store.open_improvement(
-        areas[-1].where, vars(areas[-1].rate), by="management", at=scored_world.AT, owner="Lina", due="2026-05-01",
-        action="a briefing, and ![a picture](https://example.org/x.png)",
-    )  # fmt: skip
+    ws, store = managed_world(tmp_path_factory.mktemp("management") / "w", truth)
     yield ws, store
     store.close()
 

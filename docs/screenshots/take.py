@@ -1,8 +1,8 @@
 """Take the screenshots of this folder from a demo workspace, in headless Chromium.
 
-    make demo APP=0 && .venv/bin/python docs/screenshots/take.py demo-workspace
+    make demo APP=0 && .venv/bin/python docs/screenshots/take.py demo-workspace [PAGE ...]
 
-Only invented texts are on them. Looking leaves two users, a few skipped cases and
+With PAGE (overview, flags, ...) only those pages. Only invented texts are on them. Looking leaves two users, a few skipped cases and
 an audit trail in the workspace.
 """
 
@@ -23,7 +23,9 @@ from evenhand.store import Store, User
 
 HERE = Path(__file__).parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-PAGES = {"flags": "flags", "conflicts": "conflicts", "error-rates": "error-rates", "models": "models"}
+#: Pages by the name of their file, and whether they are taken in the dark too.
+PAGES = {"overview": True, "flags": True, "conflicts": True, "error-rates": True, "improvement": False, "plan": False,
+         "method": False, "models": True}  # fmt: skip
 
 
 def serve(workspace: Path, user: str) -> tuple[subprocess.Popen[bytes], str]:
@@ -81,31 +83,42 @@ def review(browser: Browser, url: str, name: str, scheme: str, *, seek: bool) ->
     page.close()
 
 
-def main() -> None:
-    """Take them all."""
-    workspace = Path(sys.argv[1])
+def pages(browser: Browser, url: str, wanted: list[str]) -> None:
+    """Each page as it opens, in light and, where wanted, in dark."""
+    for name in wanted:
+        for scheme in ("light", "dark") if PAGES[name] else ("light",):
+            page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+            page.goto(url + name)
+            page.get_by_role("heading").first.wait_for(timeout=60_000)
+            settled(page)
+            page.screenshot(path=HERE / f"{name}{'-dark' if scheme == 'dark' else ''}.png")
+            page.close()
+
+
+def reviews(browser: Browser, workspace: Path) -> None:
+    """The review desk in several languages."""
     with Store.open(f"sqlite:///{workspace / 'store.db'}") as store:
         for market in ("sa", "th"):
             store.add_user(User(user_id=f"sme-{market}", role="sme", markets=(market.upper(),)))
+    for user, name, scheme in (
+        ("demo-admin", "review", "light"), ("demo-admin", "review-dark", "dark"),
+        ("sme-sa", "review-arabic", "light"), ("sme-th", "review-thai", "light"),
+    ):  # fmt: skip
+        server, url = serve(workspace, user)
+        review(browser, url, name, scheme, seek=name == "review")
+        server.terminate()
+        server.wait()
+
+
+def main() -> None:
+    """Take them all, or those named."""
+    workspace, wanted = Path(sys.argv[1]), sys.argv[2:]
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        for user, name, scheme in (
-            ("demo-admin", "review", "light"), ("demo-admin", "review-dark", "dark"),
-            ("sme-sa", "review-arabic", "light"), ("sme-th", "review-thai", "light"),
-        ):  # fmt: skip
-            server, url = serve(workspace, user)
-            review(browser, url, name, scheme, seek=name == "review")
-            server.terminate()
-            server.wait()
+        if not wanted:
+            reviews(browser, workspace)
         server, url = serve(workspace, "demo-admin")
-        for scheme in ("light", "dark"):
-            for name, path in PAGES.items():
-                page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-                page.goto(url + path)
-                page.get_by_role("heading").first.wait_for(timeout=60_000)
-                settled(page)
-                page.screenshot(path=HERE / f"{name}{'-dark' if scheme == 'dark' else ''}.png")
-                page.close()
+        pages(browser, url, wanted or list(PAGES))
         server.terminate()
         server.wait()
         browser.close()
