@@ -58,6 +58,10 @@ def make_draw(
     filters = dict(filters or {})
     if budget < 1:
         raise SampleError(f"a draw of {budget}; ask for at least 1 case")
+    if since and until and since >= until:
+        raise SampleError(
+            f"the period from {since} up to, not including, {until} holds no day; give a later end"
+        )
     found = population(ws, store, model, since=since, until=until, filters=filters)
     scored, excluded = _numbered(found, settings.cells, model)
     p, number = scored["p_overturn"].to_numpy(), scored["number"].to_numpy()
@@ -75,7 +79,7 @@ def make_draw(
     draw_id = _draw_id(at, seed, budget, model, filters)
     file = ws.draws_dir / f"{draw_id}.parquet"
     with atomic_path(file) as part:
-        drawn, versions = _keep(found, pi, chosen, part)
+        drawn, versions, later = _keep(found, pi, chosen, part, at)
     draw = DrawRecord(
         draw_id=draw_id,
         created_at=at,
@@ -94,10 +98,11 @@ def make_draw(
         model_version=model,
         frame_size=len(p),
         frame_file=file.relative_to(ws.root).as_posix(),
-        frame_hash=_hash(file),
+        frame_hash=frame_hash(file),
         excluded_ruled=excluded,
         pi_min=float(pi.min()),
         w_max=float(budget / len(p) / pi.min()),
+        dated_later=later,
     )
     store.add_draw(draw, _items(ws, draw, drawn, explain))
     return draw
@@ -121,9 +126,14 @@ def _numbered(found: Population, cells: Sequence[str], model: str) -> tuple[pl.D
     return collected(numbered, model)
 
 
-def _keep(found: Population, pi: Floats, chosen: Ints, file: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Write the frame with every probability to `file`; the drawn decisions in queue order, and the policy versions met."""
-    begin, drawn, versions = 0, [], set[str]()
+def _keep(
+    found: Population, pi: Floats, chosen: Ints, file: Path, at: datetime
+) -> tuple[pl.DataFrame, tuple[str, ...], int]:
+    """Write the frame with every probability to `file`.
+
+    The drawn decisions in queue order, the policy versions met, and how many decisions are dated later than `at`.
+    """
+    begin, later, drawn, versions = 0, 0, [], set[str]()
     order = np.argsort(chosen)
     with FrameWriter(file) as writer:
         for part, _ in found.shards():
@@ -134,13 +144,15 @@ def _keep(found: Population, pi: Floats, chosen: Ints, file: Path) -> tuple[pl.D
             picked = rows[chosen[here] - begin].select("decision_id", "p_overturn", "pi")
             drawn.append(picked.with_columns(pl.Series("_place", here)))
             versions |= set(part["policy_version"].unique())
+            later += int((part["decided_at"] > at).sum())
             begin += part.height
     if begin != len(pi):
         raise SampleError("the lake changed while the batch was drawn; draw again")
-    return pl.concat(drawn).sort("_place").drop("_place"), tuple(sorted(versions))
+    return pl.concat(drawn).sort("_place").drop("_place"), tuple(sorted(versions)), later
 
 
-def _hash(file: Path) -> str:
+def frame_hash(file: Path) -> str:
+    """What a draw's record keeps of its frame file, to tell whether it is still the one that was drawn; 32 hex digits."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
+from evenhand.draws import frame_hash
 from evenhand.errors import EstimateError
 from evenhand.frames import ABOUT, coded
 from evenhand.lake import scan_decisions
-from evenhand.sampling import partial_probabilities
+from evenhand.partial import partly_reviewed
 from evenhand.store import DrawRecord, Store
 from evenhand.workspace import Workspace
 
@@ -67,11 +67,14 @@ def choose_draws(store: Store, draw_ids: Sequence[str] | None, notes: list[str])
     if draw_ids:
         wanted = [store.draw(name) for name in draw_ids]
     else:
-        ruled = set(store.rulings()["draw_id"].drop_nulls().unique())
+        rulings = store.rulings()
+        ruled = set(rulings["draw_id"].drop_nulls().unique())
         wanted = [draw for draw in everything if draw.draw_id in ruled]
         if everything and not wanted:
+            outside = rulings.height
+            beside = f" ({outside:,} rulings on cases that were not drawn cannot tell one)" if outside else ""
             raise EstimateError(
-                "draws are there, but no ruling on a drawn case yet; rule on some in the app (`evenhand app`)"
+                f"draws are there, but no ruling on a drawn case yet{beside}; rule on some in the app (`evenhand app`)"
             )
         if not wanted:
             raise EstimateError(
@@ -99,13 +102,17 @@ def reviewed(
     """What was reviewed of `draw`; None where nothing was, or the window holds nothing of it.
 
     The probabilities are those of the whole draw: a window only says which of its decisions a rate is about. `notes` gets what
-    was left out or weighed up. Raises EstimateError if the frame is lost.
+    was left out or weighed up. Raises EstimateError if the frame is lost or was changed.
     """
     items = store.items(draw.draw_id)
     rulings = store.rulings(draw_id=draw.draw_id).filter(pl.col("source") != "panel")
     file = ws.root / draw.frame_file
     if not file.exists():
         raise EstimateError(f"{file}: the frame of draw {draw.draw_id} is missing; restore it from a backup")
+    if frame_hash(file) != draw.frame_hash:
+        raise EstimateError(
+            f"{file}: not the frame that was drawn as {draw.draw_id}, it was changed since; restore it from a backup"
+        )
     frame, places = _read(ws, draw, file, items["decision_id"])
     frame = frame.with_columns(window.inside().fill_null(False).alias("inside"))
     if not frame["inside"].any():
@@ -120,9 +127,12 @@ def reviewed(
     done = items.filter(pl.col("ruled_label").is_not_null())
     if done.is_empty():
         return None
+    _say_dates(draw, done, rulings, notes)
     if done.height < items.height:
-        frame, dropped = _partly_reviewed(frame, items, draw, notes)
-        done = done.filter(~pl.col("market").is_in(dropped))
+        _say_unfinished(store, draw, items, notes)
+        frame, untold = partly_reviewed(frame, items, _smes(items, rulings), draw.draw_id, notes)
+        for lane in untold:
+            done = done.remove(**lane)
     done = done.join(places, on="decision_id", how="left", validate="1:1", maintain_order="left")
     return Reviewed(draw=draw, frame=frame, done=done)
 
@@ -169,51 +179,38 @@ def last_word(rulings: pl.DataFrame, draw_id: str, notes: list[str]) -> pl.DataF
     return newest.select("decision_id", pl.col("label").alias("ruled_label"), "error_class")
 
 
-def _partly_reviewed(
-    frame: pl.DataFrame, items: pl.DataFrame, draw: DrawRecord, notes: list[str]
-) -> tuple[pl.DataFrame, list[str]]:
-    """Inclusion probabilities for a batch that is not finished, market by market: each SME works through one market.
+def _smes(items: pl.DataFrame, rulings: pl.DataFrame) -> dict[str, int]:
+    """How many people ruled in each market."""
+    places = items.select("decision_id", "market")
+    found = rulings.join(places, on="decision_id").group_by("market").agg(pl.col("sme_id").n_unique())
+    return dict(found.iter_rows())
 
-    Within a market the reviewed part of the queue is a probability sample again; cases left out inside it count as
-    missing at random, and are counted in the notes. A market without a single sampled ruling cannot be told: it is no longer
-    inside the window, and named.
-    """
-    done = pl.col("ruled_label").is_not_null()
-    per_market = items.group_by("market").agg(
-        done.sum().alias("done"),
-        (done & ~pl.col("take_all")).sum().alias("sampled"),
-        (done & pl.col("take_all")).sum().alias("certain"),
-        pl.len().alias("drawn"),
-        (pl.col("position").filter(done).max()).alias("last"),
-    )
-    gaps = (
-        items.join(per_market.select("market", "last"), on="market")
-        .filter(~done & (pl.col("position") < pl.col("last")))
-        .height
-    )
-    left = items.height - items.filter(done).height
+
+def _say_unfinished(store: Store, draw: DrawRecord, items: pl.DataFrame, notes: list[str]) -> None:
+    left = items["ruled_label"].null_count()
     notes.append(
         f"draw {draw.draw_id}: {left} of {items.height} cases are not ruled yet; the reviewed part is weighed up"
     )
-    if gaps:
+    if reasons := store.skips(draw.draw_id):
+        n = sum(reasons.values())
+        why = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
         notes.append(
-            f"draw {draw.draw_id}: {gaps} cases were skipped or passed over in the queue; they count as missing at random"
+            f"draw {draw.draw_id}: {n} {'case was' if n == 1 else 'cases were'} skipped ({why}); missing at random"
         )
-    dropped: list[str] = []
-    counts = {row["market"]: row for row in per_market.iter_rows(named=True)}
-    every, inside = frame["pi"].to_numpy(writable=True), frame["inside"].to_numpy(writable=True)
-    for market in frame["market"].unique().to_list():
-        row, here = counts.get(market), np.flatnonzero((frame["market"] == market).to_numpy())
-        if row is None or row["done"] == row["drawn"]:
-            continue
-        pi = every[here]
-        if (row["sampled"] == 0 and (pi < 1).any()) or (row["certain"] == 0 and (pi >= 1).any()):
-            dropped.append(market)
-            inside[here] = False
-        else:
-            every[here] = partial_probabilities(pi, sampled=row["sampled"], certain=row["certain"])
-    if dropped:
+
+
+def _say_dates(draw: DrawRecord, done: pl.DataFrame, rulings: pl.DataFrame, notes: list[str]) -> None:
+    """Times that cannot be: no figure rests on them but a window's, so they are said and not refused."""
+    when = rulings.join(done.select("decision_id", "decided_at"), on="decision_id")
+    early = when.filter(pl.col("ruled_at") < draw.created_at).height
+    before = when.filter(pl.col("ruled_at") < pl.col("decided_at")).height
+    if early or before:
         notes.append(
-            f"draw {draw.draw_id}: too few rulings yet in {', '.join(sorted(dropped))}; outside the population for now"
+            f"draw {draw.draw_id}: {early} rulings are dated before their draw and {before} before the decision they are on;"
+            " they count, but a clock was wrong"
         )
-    return frame.with_columns(pl.Series("pi", every), pl.Series("inside", inside)), dropped
+    if draw.dated_later:
+        notes.append(
+            f"draw {draw.draw_id}: {draw.dated_later:,} decisions are dated later than the draw itself; a window counts them on"
+            " the day they name, so check their export"
+        )

@@ -61,7 +61,7 @@ def test_skipped_cases_are_counted_as_missing(world):
     ruling = store.rulings(draw_id=drawn.draw_id).filter(pl.col("decision_id") == first.decision_id)["id"][0]
     store.undo_ruling(ruling, by="test")
     notes = " ".join(estimate_draws(ws, store).notes)
-    assert "1 cases were skipped or passed over" in notes
+    assert "1 case was skipped (video gone 1); missing at random" in notes
 
 
 def test_unclear_policy_is_nobodys_error(world):
@@ -84,6 +84,7 @@ def test_no_draw_and_no_ruling_are_told_apart(world):
     [
         ({"budget": 4_001}, "from a frame of 4,000"),
         ({"budget": 0}, "at least 1"),
+        ({"since": date(2026, 3, 2), "until": date(2026, 3, 2)}, "holds no day"),
         ({"model": "evenhand-9"}, "no decision scored by evenhand-9"),
         ({"filters": {"colour": "red"}}, "cannot filter by 'colour'"),
         ({"filters": {"market": "XX"}}, "no decision scored"),
@@ -131,3 +132,24 @@ def test_a_lost_frame_is_named(world):
     (ws.root / drawn.frame_file).unlink()
     with pytest.raises(EstimateError, match="restore it from a backup"):
         estimate_draws(ws, store)
+
+
+def test_a_frame_that_was_changed_after_the_draw_is_refused(world):
+    ws, store, _ = world
+    drawn = draw(world, budget=50)
+    rule(world, drawn)
+    file = ws.root / drawn.frame_file
+    pl.read_parquet(file).with_columns(pi=pl.col("pi") * 0.9).write_parquet(file)
+    with pytest.raises(EstimateError, match="not the frame that was drawn"):
+        estimate_draws(ws, store)
+
+
+def test_a_draw_says_frame_design_model_and_policy(world):
+    drawn = draw(world, since=date(2026, 2, 23), filters={"area": "harassment"})
+    assert world[1].draw(drawn.draw_id) == drawn
+    assert drawn.design == "take-all and defensive square root, Pareto"
+    assert drawn.model_version == "evenhand-1" and set(drawn.policy_versions) <= {
+        policy.version for policy in world[1].policies()
+    }
+    frame = pl.read_parquet(world[0].root / drawn.frame_file)
+    assert drawn.frame_size == frame.height and set(frame["area"]) == {"harassment"}

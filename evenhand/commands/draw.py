@@ -74,4 +74,8 @@ def command(
     )
     if draw.excluded_ruled:
         click.echo(f"{draw.excluded_ruled:,} decisions had a ruling already and are outside the frame")
-    click.echo("next: evenhand app")
+    if draw.dated_later:
+        click.echo(
+            f"warning: {draw.dated_later:,} decisions are dated later than now; check the clock of their export"
+        )
+    click.echo("next: evenhand app; evenhand queue shows who has what")
