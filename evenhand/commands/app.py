@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import ipaddress
 import logging
 import os
+import pkgutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -19,28 +23,40 @@ from evenhand.errors import UserError
 @click.pass_context
 def command(ctx: click.Context, port: int | None, host: str | None, user: str | None) -> None:
     """Open the app. It listens on 127.0.0.1 unless told otherwise."""
-    from importlib.util import find_spec
-
-    workspace, _ = here_with_store(ctx)
+    workspace, store = here_with_store(ctx)
     if find_spec("streamlit") is None:
         raise UserError('the app needs Streamlit; install it with `pip install -e ".[app]"`')
-    main = Path(__file__).resolve().parents[2] / "app" / "main.py"
-    address, number = host or workspace.config.app.host, port or workspace.config.app.port
-    os.environ["EVENHAND_WORKSPACE"] = str(workspace.root)
     if user:
-        os.environ["EVENHAND_USER"] = user
-    os.chdir(main.parents[1])  # its settings lie there
-    from streamlit.web import cli as streamlit
+        store.user(user)
+    store.close()
+    os.chdir(Path(__file__).resolve().parents[2])  # the app's settings lie there
+    from app.server import listen, serve
 
-    logging.getLogger("streamlit.runtime.caching").setLevel(
-        logging.ERROR
-    )  # there is no runtime yet, as it would say
+    address, number = host or workspace.config.app.host, port or workspace.config.app.port
+    with listen(address, number) as listening:
+        os.environ["EVENHAND_WORKSPACE"] = str(workspace.root)
+        if user:
+            os.environ["EVENHAND_USER"] = user
+        _bring_in_pages()
+        click.echo(f"Evenhand on http://{address}:{number}  (stop with Ctrl+C)")
+        if not _this_machine_only(listening.getsockname()[0]) and not os.environ.get("EVENHAND_USER"):
+            click.echo(
+                f"warning: {address} can be reached from other machines, and whoever reaches it can pick who they are;"
+                " put a proxy that signs people in before it, or give --user",
+                err=True,
+            )
+        serve(listening)
 
-    import app.views.conflicts
-    import app.views.error_rates
-    import app.views.flags
-    import app.views.review  # noqa: F401  brought in now, so that the first visitor does not wait for it
 
-    click.echo(f"Evenhand on http://{address}:{number}  (stop with Ctrl+C)")
-    options = ["run", str(main), f"--server.address={address}", f"--server.port={number}"]
-    streamlit.main(options, standalone_mode=False)
+def _this_machine_only(address: str) -> bool:
+    return ipaddress.ip_address(address).is_loopback
+
+
+def _bring_in_pages() -> None:
+    """Import what the pages need now, so that the first visitor does not wait for it."""
+    logging.getLogger("streamlit.runtime.caching").setLevel(logging.ERROR)  # it would say: no runtime yet
+    import app.views
+
+    for page in pkgutil.iter_modules(app.views.__path__):
+        importlib.import_module(f"app.views.{page.name}")
+    importlib.import_module("pyarrow.pandas_compat")  # of the first table
