@@ -7,6 +7,7 @@ Jaccard similarity. Groups are the connected parts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ SIMILAR = 0.6  # Jaccard similarity of n-grams from which two texts count as cop
 _BANDS, _ROWS = 24, 3  # a pair at 0.6 becomes a candidate with probability 1 - (1 - 0.6^3)^24 = 0.997
 _SEED = 1
 _BATCH = 20_000
+_PAIRS = 500_000  # pairs whose MinHashes are compared at once
 _NEIGHBOURS = 4  # of a bucket's members, how many earlier ones each is compared with
 _SHORT = 8  # characters of the normal form below which only equal forms belong together
 
@@ -77,13 +79,15 @@ def group_texts(texts: Sequence[str], *, similar: float = SIMILAR) -> Ints:
         first.setdefault(form, i)
     distinct = [i for i, form in enumerate(forms) if first[form] == i and len(form) >= _SHORT]
     forest = _Forest(np.array([first[form] for form in forms], np.int64))
-    hashes = []
+    bands, marks = [], []
     for start in range(0, len(distinct), _BATCH):
         grams = [list(n_grams(forms[i])) for i in distinct[start : start + _BATCH]]
         found = RMinHash.digest_matrix_from_token_sets(grams, _BANDS * _ROWS, _SEED).to_rows()
-        hashes.append(_bands(np.array(found, np.uint64)))
-    if hashes:
-        _join_near(forest, forms, np.array(distinct), np.concatenate(hashes), similar)
+        digests = np.array(found, np.uint64)
+        bands.append(_bands(digests))
+        marks.append(digests.astype(np.uint8))
+    if bands:
+        _join_near(forest, forms, np.array(distinct), np.concatenate(bands), np.concatenate(marks), similar)
     return np.array([forest.root(i) for i in range(len(texts))], np.int64)
 
 
@@ -96,18 +100,33 @@ def _bands(digests: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _join_near(
-    forest: _Forest, forms: Sequence[str], places: Ints, bands: NDArray[np.uint64], similar: float
+    forest: _Forest,
+    forms: Sequence[str],
+    places: Ints,
+    bands: NDArray[np.uint64],
+    marks: NDArray[np.uint8],
+    similar: float,
 ) -> None:
-    """Join what shares a band and is similar indeed; a band's members are compared with the few before them."""
+    """Join what shares a band and is similar indeed; a band's members are compared with the few before them.
+
+    `marks`: the last 8 bits of each MinHash, shape (n, 72). A pair is looked at if more of them agree than all but 1 in 10,000
+    pairs would have that are just `similar`; this spares the exact comparison of pairs that share a band by chance.
+    """
+    n = marks.shape[1]
+    least = n * similar - 3.7 * math.sqrt(n * similar * (1 - similar))
     for band in range(_BANDS):
         order = np.argsort(bands[:, band], kind="stable")
         hashes = bands[order, band]
         for step in range(1, _NEIGHBOURS + 1):
             same = np.flatnonzero(hashes[step:] == hashes[:-step])
-            for a, b in zip(places[order[same]], places[order[same + step]], strict=True):
-                i, j = int(a), int(b)
-                if forest.root(i) != forest.root(j) and _jaccard(forms[i], forms[j]) >= similar:
-                    forest.join(i, j)
+            for start in range(0, len(same), _PAIRS):
+                some = same[start : start + _PAIRS]
+                first, second = order[some], order[some + step]
+                likely = (marks[first] == marks[second]).sum(1) >= least
+                for a, b in zip(places[first[likely]], places[second[likely]], strict=True):
+                    i, j = int(a), int(b)
+                    if forest.root(i) != forest.root(j) and _jaccard(forms[i], forms[j]) >= similar:
+                        forest.join(i, j)
 
 
 def _jaccard(a: str, b: str) -> float:
