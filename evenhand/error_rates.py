@@ -28,6 +28,7 @@ from evenhand.frames import DOMAINS
 from evenhand.hierarchical import in_bins, modelled_rates
 from evenhand.panel import panel_phase
 from evenhand.reviewed import PERIODS, Reviewed, Window, choose_draws, reviewed, with_periods
+from evenhand.sequential import daily_confidence, weekly_confidence
 from evenhand.store import Store
 from evenhand.two_phase import second_phase
 from evenhand.workspace import Workspace
@@ -37,6 +38,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Weight = Literal["decisions", "exposure"]
 Estimand = Literal["sme", "panel"]
+ONE_LOOK = "one look"
 
 #: Outcome -> the frame column that says where it can occur. They are never netted against each other.
 OUTCOMES: dict[str, str | None] = {
@@ -84,6 +86,8 @@ class EstimateTable:
     estimand: Estimand = "sme"  # what one SME would overturn, or what a panel would
     since: date | None = None
     until: date | None = None  # exclusive
+    looks: str = ONE_LOOK  # how often one may look at these intervals as rulings come in
+    asked_confidence: float = 0.95  # what a single look was asked for, so that all those looks hold with 0.95
 
     def rows(self) -> list[dict[str, Any]]:
         """Flat rows for a table: overall first, then the domains; modelled rates, if any, in a column of their own."""
@@ -125,19 +129,28 @@ def estimate_draws(
     filters: Mapping[str, str] | None = None,
     weight: Weight = "decisions",
     estimand: Estimand = "sme",
+    daily_looks: bool = False,
+    weekly_looks: int | None = None,
 ) -> EstimateTable:
     """Error rates from the rulings on drawn items, overall and by any crossing of the DOMAINS and PERIODS.
 
     Without `draw_ids`: all draws with a ruling whose frames do not overlap, newest first. `since` up to, not including,
     `until` are days (UTC) on which decisions were made; `filters` like {"market": "TH"}. A split by day, week or month is cut
     at the boundaries of policy versions. `weight` "exposure": the share of views that went to wrongly decided content.
-    `estimand` "panel": corrected for SME error by what a panel ruled. Raises EstimateError if there is no draw with a ruling,
-    the window is empty, `by` names an unknown column, no exposure is known, or no panel ruled.
+    `estimand` "panel": corrected for SME error by what a panel ruled. `daily_looks`: intervals that hold however often one
+    looks while rulings come in, day after day; `weekly_looks`: at so many weekly looks (see `evenhand.sequential`; not those of
+    modelled rates). Raises EstimateError if there is no draw with a ruling,
+    the window is empty, `by` names an unknown column, no exposure is known, no panel ruled, or both kinds of looks are asked for.
     """
     by, window = _asked(by, filters, since, until)
     notes: list[str] = []
+    if daily_looks and weekly_looks is not None:
+        raise EstimateError(
+            "daily and weekly looks at once; daily looks hold at weekly ones too, so ask for one of them"
+        )
     measure = _measured(ws, store, draw_ids, window, by, weight=weight, estimand=estimand, notes=notes)
     parts = measure.parts
+    looks = _said_looks(measure, store, notes, daily=daily_looks, weeks=weekly_looks)
     overall = measure.rates(())[0]
     versions = [row["policy_version"] for row, _ in measure.totals(("policy_version",))]
     _say_versions(versions, by, notes)
@@ -156,7 +169,28 @@ def estimate_draws(
         estimand=estimand,
         since=since,
         until=until,
+        looks=looks,
+        asked_confidence=measure.confidence,
     )
+
+
+def _said_looks(measure: Measure, store: Store, notes: list[str], *, daily: bool, weeks: int | None) -> str:
+    """Set the measure's confidence for the looks asked for; what they are, in words, for the reader and `notes`."""
+    if daily:
+        draws = [part.draw.draw_id for part in measure.parts]
+        days = store.rulings().filter(pl.col("draw_id").is_in(draws))["ruled_at"].dt.date().n_unique()
+        measure.confidence = daily_confidence(days)
+        notes.append(f"intervals hold at every daily look together, {days} days of rulings so far")
+        return "every daily look"
+    if weeks is not None:
+        measure.confidence = weekly_confidence(weeks)
+        notes.append(f"intervals hold at {weeks} weekly looks together")
+        return f"{weeks} weekly looks"
+    if any(part.done.height < part.draw.budget for part in measure.parts):
+        notes.append(
+            "rulings still come in: each interval holds for one look; who looks again and again should ask for daily looks"
+        )
+    return ONE_LOOK
 
 
 def measure_draws(
@@ -240,6 +274,7 @@ class Measure:
         notes: list[str],
     ) -> None:
         self.estimand = estimand
+        self.confidence = 0.95
         self._periods = [name for name in PERIODS if parts and name in parts[0].frame.columns]
         self.parts = tuple(parts)
         self.samples: list[_Sample] = []
@@ -326,7 +361,7 @@ class Measure:
                 totals = totals + self._sample_totals(
                     i, outcome, group[cut.code[i][self.samples[i].place]], domains + 1
                 )
-            found[outcome] = estimates(totals)[:domains]
+            found[outcome] = estimates(totals, confidence=self.confidence)[:domains]
         return (names if by else None), found
 
     def _cut(self, by: Sequence[str]) -> Cut:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="What one SME would overturn, or what a panel would (see `evenhand panel`).",
 )
+@click.option(
+    "--daily-looks", is_flag=True, help="Intervals that hold however often you look, day after day."
+)
+@click.option("--weekly-looks", type=click.IntRange(min=1), metavar="K", help="The same for K weekly looks.")
 @click.option("--draw", "draw_ids", multiple=True, help="Only these draws; else all with disjoint frames.")
 @as_json
 @click.pass_context
@@ -43,6 +47,8 @@ def command(
     where: tuple[str, ...],
     weight: Weight,
     estimand: Estimand,
+    daily_looks: bool,
+    weekly_looks: int | None,
     draw_ids: tuple[str, ...],
     to_json: bool,
 ) -> None:
@@ -60,6 +66,8 @@ def command(
         filters=filters_from(where),
         weight=weight,
         estimand=estimand,
+        daily_looks=daily_looks,
+        weekly_looks=weekly_looks,
     )
     if to_json:
         return say_json(table)

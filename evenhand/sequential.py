@@ -1,0 +1,52 @@
+"""Intervals that stay valid however often one looks at them while rulings come in.
+
+A 95% interval promises 95% for one look. Who looks every day and stops at a look they like is wrong far more often. Both ways here
+widen the usual interval by asking it for a higher confidence, so it keeps its shape in small samples: a confidence sequence for
+daily looks without an end (Waudby-Smith et al. 2021, arXiv 2103.06476: asymptotic, normal mixture), or a fixed number of weekly
+looks (Bonferroni), which is a little narrower.
+"""
+
+from __future__ import annotations
+
+import math
+
+from scipy.stats import norm
+
+from evenhand.errors import EstimateError
+
+DAY_THAT_COUNTS = 28  # the daily look at which the sequence is narrowest, relative to a single look
+
+
+def daily_critical_value(days: int, *, confidence: float = 0.95, narrowest: int = DAY_THAT_COUNTS) -> float:
+    """How many standard errors the interval reaches out after `days` days of about equal work, so that all daily looks hold.
+
+    `narrowest` must be fixed before the first look. Raises EstimateError if `days` or `narrowest` is below 1.
+
+    >>> round(daily_critical_value(28) / 1.96, 2)
+    1.55
+    """
+    if days < 1 or narrowest < 1:
+        raise EstimateError(f"looks on {days} days, narrowest at day {narrowest}; give at least 1 of each")
+    alpha = 1 - confidence
+    level = -2 * math.log(alpha)
+    information = days * (level + math.log(level + 1)) / narrowest + 1
+    return math.sqrt(2 * information / (information - 1) * math.log(math.sqrt(information) / alpha))
+
+
+def daily_confidence(days: int, *, confidence: float = 0.95, narrowest: int = DAY_THAT_COUNTS) -> float:
+    """The confidence to ask a one-look interval for after `days` days, so that with `confidence` no daily look is wrong."""
+    value = daily_critical_value(days, confidence=confidence, narrowest=narrowest)
+    return 1 - 2 * float(norm.sf(value))
+
+
+def weekly_confidence(weeks: int, *, confidence: float = 0.95) -> float:
+    """The confidence to ask each of `weeks` weekly intervals for, so that with `confidence` none is wrong (Bonferroni).
+
+    Raises EstimateError if `weeks` is below 1.
+
+    >>> round(weekly_confidence(12), 4)
+    0.9958
+    """
+    if weeks < 1:
+        raise EstimateError(f"{weeks} weekly looks; give at least 1")
+    return 1 - (1 - confidence) / weeks
