@@ -86,5 +86,5 @@ def _lanes(
 
 def _passed_over(drawn: pl.DataFrame) -> int:
     """Cases left open before the last that was ruled on, skipped ones not counted."""
-    last = drawn.filter(_DONE)["position"].max()
+    last = pl.col("position").filter(_DONE).max()
     return drawn.filter(~_DONE & ~pl.col("skipped") & (pl.col("position") < last)).height

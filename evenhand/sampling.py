@@ -96,6 +96,8 @@ class Design:
                 f"kappa is {kappa}; give a positive number, like 1.0 (never wider than a random draw)"
             )
         mean = float(self.p.mean())
+        if mean in (0.0, 1.0):  # no variance to anticipate: equal scores are no reason to take some for certain
+            return 0.0
         limit = kappa**2 * mean * (1 - mean) * len(self.p) ** 2 / self.n
         low, high = 0, len(self.highest)
         if self._variance(high) <= limit:
