@@ -20,10 +20,26 @@ from evenhand.report.words import Names, shown, within
 from evenhand.report.write import writer_for
 
 CUT = date(2026, 2, 16)
+OUTCOMES = ("total", "over_enforcement", "under_enforcement", "wrong_policy", "policy_unclear")
 
 
 def made(world, **options):
     return collect(world[0], world[1], made_at=AT, **options)
+
+
+def same_figures(one, other):
+    """Whether a report shows the same of two estimates; sums of cells may differ in their last digits."""
+    counts = ("n_reviewed", "errors_found", "population", "reviews_needed", "status", "method")
+    numbers = ("rate", "low", "high", "n_eff")
+    return all(getattr(one, name) == getattr(other, name) for name in counts) and all(
+        getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-9, abs=1e-12) for name in numbers
+    )
+
+
+def same(rates, others):
+    return dict(rates.domain) == dict(others.domain) and all(
+        same_figures(getattr(rates, name), getattr(others, name)) for name in OUTCOMES
+    )
 
 
 @pytest.fixture
@@ -37,8 +53,9 @@ def test_every_rate_is_the_estimate_of_its_split(ruled):
     for by in ("market", "area", "language", "queue"):
         expected = {tuple(r.domain.values()): r for r in estimate_draws(*ruled[:2], by=(by,)).domains}
         rows = report.split(by).rows
-        assert {tuple(r.domain.values()): r for r in rows} == expected
-    assert report.overall == estimate_draws(*ruled[:2]).overall
+        assert len(rows) == len(expected)
+        assert all(same(r, expected[tuple(r.domain.values())]) for r in rows)
+    assert same(report.overall, estimate_draws(*ruled[:2]).overall)
 
 
 def test_measured_rates_are_ranked_and_the_others_are_not(ruled):
@@ -62,7 +79,9 @@ def test_the_trend_is_cut_where_a_policy_version_begins(ruled):
         (r.domain["week"], r.domain["policy_version"]): r.total
         for r in estimate_draws(*ruled[:2], by=("week",)).domains
     }
-    assert {(s.start.isoformat(), s.policy_version): s.rates.total for s in report.trend} == weeks
+    assert len(report.trend) == len(weeks)
+    for step in report.trend:
+        assert same_figures(step.rates.total, weeks[step.start.isoformat(), step.policy_version])
     assert len(trend_chart(report).series) == 2
     assert made(ruled, unit="month").trend[0].start.day == 1
     change = report.version_changes[0]
@@ -72,7 +91,7 @@ def test_the_trend_is_cut_where_a_policy_version_begins(ruled):
 def test_the_period_before_is_compared_with_by_default(ruled):
     report = made(ruled, since=CUT, until=CUT + timedelta(days=14))
     before = estimate_draws(*ruled[:2], since=CUT - timedelta(days=14), until=CUT)
-    assert report.comparison.before == before.overall
+    assert same(report.comparison.before, before.overall)
     assert (report.comparison.period.first, report.comparison.period.last) == (
         CUT - timedelta(days=14),
         CUT - timedelta(days=1),
@@ -204,7 +223,7 @@ def test_dsa_accuracy_is_what_the_error_rate_leaves_and_says_what_it_is_not(rule
         total = rates[row[0]]
         assert total.status == "measured"
         assert row[4:7] == pytest.approx((1 - total.rate, 1 - total.high, 1 - total.low))
-        assert row[7:10] == (total.rate, total.low, total.high)
+        assert row[7:10] == pytest.approx((total.rate, total.low, total.high))
         assert row[names.index("Reviewed")] == total.n_reviewed
     assert {row[0]: row[2] for row in table.rows}["en"] == "yes"
     assert {row[0]: row[2] for row in table.rows}["th"] == "no"

@@ -157,6 +157,13 @@ def test_intervals_are_error_bars_of_native_charts(written):
     assert chart.series[0].errBars.errValType == "cust"
     charts = [s.chart for page in Presentation(files[".pptx"]).slides for s in page.shapes if s.has_chart]
     assert len(charts) >= 6
+    for page in Presentation(files[".pptx"]).slides:
+        for shape in page.shapes:
+            assert (
+                not shape.has_chart
+                or "n " in shape._element.nvGraphicFramePr.cNvPr.get("descr")
+                or "Error rate by" in shape.name
+            )
     for one in charts:
         for series in one.plots[0].series:
             bars = series._element.findall(".//{*}errBars")

@@ -109,6 +109,7 @@ class Deck:
         place = (Inches(x) for x in (left, TOP, width, height))
         frame = slide.shapes.add_chart(kind, *place, cells)
         frame.name = data.title
+        frame._element.nvGraphicFramePr.cNvPr.set("descr", f"{data.title}: {'; '.join(data.categories)}")
         chart = frame.chart
         chart.has_title = False
         chart.font.size, chart.font.name, chart.font.color.rgb = (

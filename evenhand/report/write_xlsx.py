@@ -78,12 +78,12 @@ class _Sheets:
         texts = narrative(self.report)
         summary = self._texts("Summary", f"Error rates, {self.report.period}", texts)
         for chart, _ in self._trend():
-            summary.insert_chart(len(texts) + 4, 0, chart)
+            summary.insert_chart(len(texts) + 4, 0, chart, {"description": "Error rates over time"})
         for table in tables(self.report):
             sheet, end = self._table(table)
             down = 0
             for chart, tall in self._charts(table):
-                sheet.insert_chart(end + 2, 0, chart, {"y_offset": down})
+                sheet.insert_chart(end + 2, 0, chart, {"y_offset": down, "description": table.title})
                 down += tall + 20
         self._texts("Method", "Method", method(self.report))
         self._chart_data()
