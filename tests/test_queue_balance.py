@@ -196,3 +196,10 @@ def test_the_desk_says_why_there_is_no_case(world, monkeypatch):
     store.set_away("sme", datetime(2026, 1, 1).date(), None, by="lead")
     assert "entered as away" in page(monkeypatch, "sme").info[0].value
     assert not [item for item in store.open_items(draw) if item.holder]
+
+
+def test_a_filter_given_twice_is_refused_instead_of_the_last_one_winning(world, capsys):
+    ws, _, _ = world
+    twice = ["--where", "market=SA", "--where", "market=BR"]
+    assert main(["-w", str(ws.root), "estimate", *twice]) == 2
+    assert "--where market stands there twice" in capsys.readouterr().err

@@ -72,6 +72,8 @@ def filters_from(pairs: Sequence[str]) -> dict[str, str]:
         name, sign, value = pair.partition("=")
         if not sign or not name or not value:
             raise UserError(f"--where {pair!r}: write it like --where market=TH")
+        if name in found:
+            raise UserError(f"--where {name} stands there twice; give each column one value")
         found[name] = value
     return found
 

@@ -54,9 +54,10 @@ def _newest(store: Store) -> str:
 
 def _say(balance: QueueBalance) -> None:
     draw = balance.draw
-    period = f"{draw.since or 'the first day'} to before {draw.until or 'now'}"
+    days = [f"from {draw.since}" if draw.since else "", f"before {draw.until}" if draw.until else ""]
+    period = " ".join(day for day in days if day) or "of all days"
     click.echo(
-        f"draw {draw.draw_id}: {draw.budget:,} of {draw.frame_size:,} decisions, {period}, scored by"
+        f"draw {draw.draw_id}: {draw.budget:,} of {draw.frame_size:,} decisions {period}, scored by"
         f" {draw.model_version}, policy {', '.join(draw.policy_versions)}"
     )
     say_table(
@@ -70,7 +71,7 @@ def _say(balance: QueueBalance) -> None:
                 "in flight": row.held,
                 "nobody": row.nobody,
                 "later": row.later,
-                "hours": round(row.hours, 1),
+                "hours": f"{row.hours:.1f}",
                 "would go to": ", ".join(f"{name} {n}" for name, n in row.planned.items()) or "-",
             }
             for row in balance.rows
@@ -85,7 +86,7 @@ def _say(balance: QueueBalance) -> None:
                 "capacity": "no limit" if one.capacity is None else one.capacity,
                 "in flight": one.held,
                 "would get": one.planned,
-                "hours": round(one.hours, 1),
+                "hours": f"{one.hours:.1f}",
                 "here": _here(one.absent, one.away_until),
             }
             for one in balance.people
