@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,9 +30,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     part: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        os.close(handle)
-        part = Path(name)
+        part = target.parent / f".{target.name}.{secrets.token_hex(8)}.part"
+        part.touch(exist_ok=False)  # by the umask: who shares the folder may read the file
         yield part
         part.replace(target)
     except OSError as problem:
