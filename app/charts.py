@@ -143,9 +143,10 @@ def trend(
     """Rates over time with their bands; a dashed line where a policy version came into force, "?" where not known yet."""
     known, unknown = rows[rows["status"] == "measured"], rows[rows["status"] != "measured"]
     top = float(known["high"].max()) * 1.12 if len(known) else 1.0
-    y_of = alt.Y(
-        "rate:Q", title=title, scale=alt.Scale(domain=[0, top], clamp=True), axis=alt.Axis(format="~%", tickCount=5)
-    )  # fmt: skip
+    scale = alt.Scale(
+        domain=[-0.1 * top, top], clamp=True, nice=False
+    )  # the figures of reviews stand below 0
+    y_of = alt.Y("rate:Q", title=title, scale=scale, axis=alt.Axis(format="~%", tickCount=5))
     starts = [{"year": at.year, "month": at.month, "date": at.day} for at in rows["start"]]
     axis = alt.Axis(values=starts, format="%-d %b", labelAngle=0, title=None, labelOverlap=True, grid=False)
     x = alt.X("start:T", axis=axis, scale=alt.Scale(padding=24))
@@ -172,7 +173,7 @@ def trend(
             .encode(x=x, y=alt.datum(top / 2), tooltip=hint)
         )
     layers.append(
-        alt.Chart(rows).mark_text(**small, dy=-8).encode(x=x, y=alt.datum(0), text="n:N", tooltip=hint)
+        alt.Chart(rows).mark_text(**small).encode(x=x, y=alt.datum(-0.05 * top), text="n:N", tooltip=hint)
     )
     layers += _version_marks(rows, changes, top)
     return _dressed(layers, height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from html import escape
 
@@ -150,8 +151,7 @@ def _unknown_cells(table: EstimateTable) -> list[str]:
         return []
     unknown.sort(key=lambda rates: (rates.total.reviews_needed, tuple(rates.domain.values())))
     nearest = [
-        f"{' · '.join(domain_name(c, v) for c, v in rates.domain.items())} ({rates.total.reviews_needed:,} more)"
-        for rates in unknown[:_NEAREST]
+        f"{_cell_name(rates.domain)} ({rates.total.reviews_needed:,} more)" for rates in unknown[:_NEAREST]
     ]
     needed = sum(rates.total.reviews_needed for rates in unknown)
     title = f"{len(unknown)} of {len(table.domains)} cells of market and area"
@@ -163,6 +163,10 @@ def _unknown_cells(table: EstimateTable) -> list[str]:
             f"About {needed:,} more reviews would tell them. Nearest: {', '.join(nearest)}.",
         )
     ]
+
+
+def _cell_name(domain: Mapping[str, str]) -> str:
+    return "\u00a0· ".join(domain_name(column, value) for column, value in domain.items())
 
 
 def _batches(at: measured.Stamp) -> None:

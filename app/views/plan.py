@@ -159,7 +159,7 @@ def domain_rows(plan: Plan) -> pd.DataFrame:
                 "Decisions": f"{row.decisions:,}",
                 "Reviews": f"{row.reviews:,.0f}",
                 "Expected rate": f"{row.expected_rate:.1%}",
-                "± points": f"{100 * row.half_width:.1f}" if row.measured else "stays unknown",
+                "± points": f"{100 * row.half_width:.1f}" if row.measured else "unknown",
                 f"Budget for ± {100 * plan.target:g}": _budget(plan, row.reviews_for_target),
             }
             for row in plan.domains
