@@ -40,16 +40,17 @@ def page() -> None:
         st.title("Review")
         st.info("No review batch yet. Draw one with `evenhand draw --budget 300`.")
         return
-    now = datetime.now(UTC)
-    progress = session.store().progress(draw.draw_id, markets=user.markets, languages=user.languages)
+    now, store = datetime.now(UTC), session.store()
+    handout = store.take_item(draw.draw_id, user, at=now)  # all answers first, then the page in one go
+    progress = store.progress(draw.draw_id, markets=user.markets, languages=user.languages)
+    balance = own_queue(store, draw.draw_id, user, at=now)
     done = progress.ruled + progress.skipped
     skipped = f", {progress.skipped} skipped" if progress.skipped else ""
     st.progress(
         done / progress.total if progress.total else 0.0,
         f"{progress.ruled} of {progress.total} ruled{skipped}",
     )
-    handout = session.store().take_item(draw.draw_id, user, at=now)
-    st.caption(str(own_queue(session.store(), draw.draw_id, user, at=now)))
+    st.caption(str(balance))
     _receipt(draw, user)
     if handout.item is None:
         (st.success if handout.reason == "finished" else st.info)(NOTHING[handout.reason])
