@@ -21,6 +21,7 @@ MOST_RUNS = 24  # pieces that are left out one at a time
 MOST_CHOSEN = 5  # pieces whose joint deletion is looked for
 _SHORTLIST = 6  # pieces that are considered beyond the second
 LEAST = 16  # texts that any search may read
+_FINEST = 12  # pieces of a flip that are tried singly; of a longer one, runs of words
 _FLIP_SHARE = 0.5  # of the words may go for a flip; without more than that, it is another text
 _ENOUGH = 0.15  # share of the strongest effect below which a word, or a further step, is not worth showing
 _NOTHING = 0.05  # log odds that count as no move at all
@@ -29,7 +30,7 @@ _LEAD = 0.02  # probability by which the other label must lead: 8-bit activation
 
 @dataclass(frozen=True, kw_only=True)
 class Flip:
-    """A deletion after which the text reads like another label; no part of `words` can stay deleted without the rest."""
+    """A deletion after which the text reads like another label; of up to 12 `words` each one is needed, of more each run."""
 
     words: Words
     label: int
@@ -82,7 +83,9 @@ def search(
         gain <= _NOTHING and flip is not None
     ):  # words that stand in for each other: none counts alone, all do together
         chosen, gain = flip.words, float(probe.gains([flip.words])[0])
-    weights = _shared_out(probe, chosen, gain) if gain > _NOTHING else {}
+    weights = (
+        _shared_out(probe, chosen, gain, max(LEAST // 2, passes - probe.passes)) if gain > _NOTHING else {}
+    )
     gain = float(probe.gains([frozenset(weights)])[0]) if weights else 0.0
     weights |= _for_the_decision(runs, alone, weights, gain)
     return Found(weights=weights, gain=gain, flip=flip, passes=probe.passes)
@@ -151,25 +154,38 @@ def _together(probe: _Probe, runs: Sequence[Words], alone: Floats, passes: int) 
     return best, gain
 
 
-def _shared_out(probe: _Probe, chosen: Words, gain: float) -> dict[int, float]:
-    """Weights of the chosen words: what the joint gain loses when one stays; words that it hardly needs are left out."""
-    places = sorted(chosen)
-    if len(places) == 1:
-        return {places[0]: 1.0}
-    needed = gain - probe.gains([chosen - {i} for i in places])
+def _shared_out(probe: _Probe, chosen: Words, gain: float, limit: int) -> dict[int, float]:
+    """Weights of the chosen words: what the joint gain loses when one stays; words that it hardly needs are left out.
+
+    Where more than `limit` words are chosen, runs of them stay and go together, so that a long text costs no more.
+    """
+    pieces = _pieces(chosen, limit)
+    if len(pieces) == 1:
+        return dict.fromkeys(sorted(chosen), 1.0)
+    needed = gain - probe.gains([chosen - piece for piece in pieces])
     strongest = float(needed.max())
     if strongest <= 0:
-        return dict.fromkeys(places, 1.0)
-    kept = frozenset(i for i, need in zip(places, needed, strict=True) if need >= _ENOUGH * strongest)
+        return dict.fromkeys(sorted(chosen), 1.0)
+    strong = [piece for piece, need in zip(pieces, needed, strict=True) if need >= _ENOUGH * strongest]
+    kept = frozenset[int]().union(*strong)
     if float(probe.gains([kept])[0]) < (1 - _ENOUGH) * gain:  # they stand in for each other
         kept = chosen
     elif len(kept) < len(chosen):
         best, most = probe.best_of(len(kept))
         if best != kept:
-            return _shared_out(probe, best, most)
-    return {
-        i: max(float(need) / strongest, _ENOUGH) for i, need in zip(places, needed, strict=True) if i in kept
+            return _shared_out(probe, best, most, limit)
+    share = {
+        i: max(float(need) / strongest, _ENOUGH)
+        for piece, need in zip(pieces, needed, strict=True)
+        for i in piece
     }
+    return {i: share[i] for i in sorted(kept)}
+
+
+def _pieces(chosen: Words, limit: int) -> list[Words]:
+    """The places in `chosen` as at most `limit` runs, in order."""
+    places = [(i, i + 1) for i in sorted(chosen)]
+    return [frozenset(i for i in chosen if a <= i < b) for a, b in runs_of(places, limit)]
 
 
 def _for_the_decision(
@@ -198,12 +214,21 @@ def _flip(probe: _Probe, runs: Sequence[Words], chosen: Words, predicted: int, p
         growing = [cut for start in starts for cut in _growing(start, after, limit)]
         room = max(_SHORTLIST, passes - probe.passes)
         flipped = _fewest(probe, growing[:room], predicted)
-    while flipped is not None and len(flipped) > 1:
-        fewer = _fewest(probe, [flipped - {i} for i in sorted(flipped)], predicted)
-        if fewer is None:
+    return None if flipped is None else _checked(probe, _pruned(probe, flipped, predicted), predicted)
+
+
+def _pruned(probe: _Probe, cut: Words, predicted: int) -> Words:
+    """`cut` without what need not go: large pieces are tried first, in the end each word, or each of _FINEST runs."""
+    count = min(len(cut), _SHORTLIST)
+    while len(cut) > 1:
+        fewer = _fewest(probe, [cut - piece for piece in _pieces(cut, count)], predicted)
+        if fewer is not None:
+            cut = fewer
+        elif count >= min(len(cut), _FINEST):
             break
-        flipped = fewer
-    return None if flipped is None else _checked(probe, flipped, predicted)
+        else:
+            count = min(len(cut), _FINEST)
+    return cut
 
 
 def _growing(start: Words, pieces: Sequence[Words], limit: int) -> list[Words]:
