@@ -21,7 +21,8 @@ from scipy import stats
 from evenhand.change import change
 from evenhand.error_rates import Measure, estimate_draws, measure_draws
 from evenhand.errors import UserError
-from evenhand.estimation import Estimate
+from evenhand.estimation import ENOUGH, Estimate
+from evenhand.intervals import wilson_rate
 from evenhand.store import Store
 from evenhand.workspace import Workspace
 
@@ -50,7 +51,7 @@ class ImprovementArea:
 
     where: Mapping[str, str]
     rate: Estimate
-    elsewhere: float  # error rate of all other decisions, in [0, 1]
+    elsewhere: Estimate  # error rate of all other decisions
     excess: float  # errors more than there would be at the rate elsewhere
     q_value: float  # smallest share of false discoveries at which it would be named, in (0, 1]
     confusions: tuple[Confusion, ...]
@@ -61,8 +62,8 @@ class ImprovementArea:
         place = ", ".join(f"{column.replace('_', ' ')} {value}" for column, value in self.where.items())
         said = (
             f"{place}: {self.rate.rate:.1%} of {self.rate.population:,} decisions are wrong"
-            f" ({self.rate.low:.1%} to {self.rate.high:.1%}), against {self.elsewhere:.1%} elsewhere;"
-            f" about {self.excess:,.0f} errors too many."
+            f" ({self.rate.low:.1%} to {self.rate.high:.1%}), against {self.elsewhere.rate:.1%} elsewhere"
+            f" ({self.elsewhere.low:.1%} to {self.elsewhere.high:.1%}); about {self.excess:,.0f} errors too many."
         )
         if self.confusions:
             top = self.confusions[0]
@@ -113,7 +114,7 @@ def find_areas(
         ImprovementArea(
             where=where,
             rate=rate,
-            elsewhere=elsewhere(overall, rate)[0],
+            elsewhere=_outside(overall, rate),
             excess=_excess(rate, overall),
             q_value=q_value,
             confusions=_confusions(errors, where),
@@ -167,6 +168,23 @@ def elsewhere(overall: Estimate, rate: Estimate) -> tuple[float, float]:
     if variance <= 0 or spread <= 0:
         return mean, max(_reviews(overall) - _reviews(rate), 1.0)
     return mean, min(max(spread / variance, 1.0), rest)
+
+
+def _outside(overall: Estimate, rate: Estimate) -> Estimate:
+    """The rate `elsewhere` with its interval."""
+    mean, reviews = elsewhere(overall, rate)
+    low, high = wilson_rate(mean, reviews)
+    return Estimate(
+        rate=mean,
+        low=float(low),
+        high=float(high),
+        n_reviewed=overall.n_reviewed - rate.n_reviewed,
+        n_eff=reviews,
+        errors_found=overall.errors_found - rate.errors_found,
+        population=overall.population - rate.population,
+        method="wilson n_eff",
+        status="measured" if reviews >= ENOUGH else "unknown",
+    )
 
 
 def p_higher(rate: Estimate, other: tuple[float, float]) -> float:

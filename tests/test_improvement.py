@@ -59,6 +59,10 @@ def test_a_planted_cluster_is_found_with_its_confusion_and_its_examples(world):
         assert "moderator_id" not in area.where
         assert area.q_value <= FALSE_SHARE and area.rate.status == "measured"
         assert wrong.filter(inside).mean() > wrong.filter(~inside).mean(), area.where
+        rest = area.elsewhere
+        assert rest.low <= wrong.filter(~inside).mean() <= rest.high
+        assert rest.n_reviewed + area.rate.n_reviewed == 1_200
+        assert rest.population == frame.height - area.rate.population
         examples = frame.filter(pl.col("decision_id").is_in(area.examples))
         assert examples.height == len(area.examples) > 0
         assert (examples["label"] != examples["true_label"]).all()

@@ -71,7 +71,7 @@ def _candidate(place: int, area: ImprovementArea, user: User) -> None:
         first, second, third = st.columns(3)
         rate = area.rate
         first.html(figure("Error rate here", number(rate), f"{evidence(rate)} of {rate.population:,}"))
-        second.html(figure("Everywhere else", f"{area.elsewhere:.1%}", "of all other decisions"))
+        second.html(figure("Everywhere else", number(area.elsewhere), evidence(area.elsewhere)))
         third.html(figure("Errors too many", f"about {area.excess:,.0f}", "than at the rate everywhere else"))
         said = [
             f"**{as_typed(spoken(c.decided))}** that should be **{as_typed(spoken(c.ruled))}** ({as_typed(spoken(c.area))}): about"

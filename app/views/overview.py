@@ -129,7 +129,8 @@ def _item(mark: str, kicker: str, title: str, said: str) -> str:
 
 def _stands_out(area: ImprovementArea) -> str:
     said = (
-        f"{number(area.rate)} wrong ({evidence(area.rate)}), against {area.elsewhere:.1%} elsewhere: about"
+        f"{number(area.rate)} wrong ({evidence(area.rate)}), against {number(area.elsewhere)} elsewhere"
+        f" ({evidence(area.elsewhere)}): about"
         f" {area.excess:,.0f} errors too many. Nobody has taken it up."
     )
     return _item("▲", "Stands out", place_name(area.where), said)

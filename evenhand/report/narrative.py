@@ -122,7 +122,7 @@ def area_sentence(area: Area, names: Names) -> str:
         return f"{capital(names.place(area.where))}: does not stand out now."
     text = (
         f"{capital(names.place(area.where))}: {percent(found.rate.rate)} ({evidence(found.rate)}) against"
-        f" {percent(found.elsewhere)} elsewhere, about {found.excess:,.0f} errors too many"
+        f" {percent(found.elsewhere.rate)} elsewhere ({evidence(found.elsewhere)}), about {found.excess:,.0f} errors too many"
     )
     if found.confusions:
         top = found.confusions[0]

@@ -172,7 +172,7 @@ def area_table(report: Report) -> Table:
                 state(area),
                 *rate_cells(found.rate if found else None),
                 found.rate.n_reviewed if found else None,
-                found.elsewhere if found else None,
+                *rate_cells(found.elsewhere if found else None),
                 round(found.excess) if found else None,
                 f"{report.names.label(top.area, top.decided)} → {report.names.label(top.area, top.ruled)}"
                 if top
@@ -198,7 +198,7 @@ def area_table(report: Report) -> Table:
             Column(name="State"),
             *rate_columns("Error rate there"),
             Column(name="Reviewed", kind="count"),
-            Column(name="Elsewhere", kind="percent"),
+            *rate_columns("Elsewhere"),
             Column(name="Errors too many", kind="count"),
             Column(name="Mostly"),
             Column(name="Owner"),

@@ -234,7 +234,7 @@ def _areas(deck: Deck, report: Report, notes: str) -> None:
             [
                 capital(report.names.place(area.where)),
                 f"{said(found.rate)} ({evidence(found.rate)})" if found else then_words(area),
-                percent(found.elsewhere) if found else "",
+                f"{said(found.elsewhere)} ({evidence(found.elsewhere)})" if found else "",
                 f"about {found.excess:,.0f}" if found else "",
                 who or state(area),
                 what,
