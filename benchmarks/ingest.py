@@ -33,11 +33,11 @@ DAYS = 84
 BAD: tuple[tuple[str, str, str], ...] = (
     ("decided_at", "2026-03-01T09:30:00", "no time zone"),
     ("decided_at", "2026-02-30T09:30:00Z", "is no time"),
-    ("label", "no_such_label", "unknown label"),
+    ("label", "no_such_label", "label is not in area"),
     ("text", "before\x00after", "NUL character"),
     ("case_id", "", "case_id is empty"),
     ("language", "English, mostly", "no BCP 47 tag"),
-    ("policy_version", "short-video/1999", "unknown policy version"),
+    ("policy_version", "short-video/1999", "policy_version is unknown"),
     ("exposure", "-3", "no number of views"),
 )
 COLUMNS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,22 @@ from evenhand.errors import OutsideError, UserError
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+_POLARS_SAYS = ("IO error", "transport error")
+
+
+def refused_by_disk(problem: BaseException) -> bool:
+    """Whether the operating system refused a write: an OSError, or what Polars makes of one (a ComputeError)."""
+    if isinstance(problem, OSError):
+        return True
+    return type(problem).__name__ == "ComputeError" and any(words in str(problem) for words in _POLARS_SAYS)
+
+
+def is_about_the_disk(problem: OSError) -> bool:
+    """Whether space or permission is missing, so that the user can help; other OSErrors are our own mistakes."""
+    return problem.errno in _DISK
 
 
 @contextmanager
@@ -34,9 +51,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
         part.touch(exist_ok=False)  # by the umask: who shares the folder may read the file
         yield part
         part.replace(target)
-    except OSError as problem:
+    except Exception as problem:
+        if not refused_by_disk(problem):
+            raise
         raise OutsideError(
-            f"{target}: cannot be written ({problem.strerror or problem});"
+            f"{target}: cannot be written ({getattr(problem, 'strerror', None) or problem});"
             " free space or fix the permissions, then run again"
         ) from problem
     finally:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from evenhand.errors import IngestError
-from evenhand.ingest.readers import BadRow, printable
+from evenhand.ingest.readers import BadRow, Chunk, printable
 from evenhand.policy import PolicyVersion
 from evenhand.records import MAX_TEXT
 
@@ -103,16 +103,35 @@ def policy_checks(policies: Sequence[PolicyVersion]) -> list[Check]:
     version = pl.col("policy_version").fill_null("")
     area = pl.concat_str([version, pl.col("area").fill_null("")], separator="\x1f")
     label = pl.concat_str([area, pl.col("label").fill_null("")], separator="\x1f")
-    known = ", ".join(versions) or "none"
+    known = ", ".join(versions) or "none yet"
+    areas_of = {p.version: ", ".join(area.name for area in p.areas) for p in policies}
+    labels_of = {f"{p.version}\x1f{a.name}": ", ".join(a.label_names) for p in policies for a in p.areas}
     return [
-        ("policy_version", ~version.is_in(versions), _lit(f"unknown policy version; known: {known}")),
-        ("area", ~area.is_in(areas), pl.format("unknown area in policy {}", version)),
+        (
+            "policy_version",
+            ~version.is_in(versions),
+            _lit(f"is unknown; known: {known}; add one with `evenhand policy add`"),
+        ),
+        (
+            "area",
+            ~area.is_in(areas),
+            pl.format("is not in policy {}, which has {}", version, _looked_up(version, areas_of)),
+        ),
         (
             "label",
             ~label.is_in(labels),
-            pl.format("unknown label in area {} of policy {}", pl.col("area"), version),
+            pl.format(
+                "is not in area {} of policy {}, which has {}",
+                pl.col("area"),
+                version,
+                _looked_up(area, labels_of),
+            ),
         ),
     ]
+
+
+def _looked_up(key: pl.Expr, table: Mapping[str, str]) -> pl.Expr:
+    return key.replace_strict(table, default="none", return_dtype=pl.String)
 
 
 def split(frame: pl.DataFrame, checks: Sequence[Check]) -> tuple[pl.DataFrame, list[BadRow]]:
@@ -137,26 +156,34 @@ def split(frame: pl.DataFrame, checks: Sequence[Check]) -> tuple[pl.DataFrame, l
 
 
 def complete(
-    frame: pl.DataFrame,
+    chunk: Chunk,
     policies: Sequence[PolicyVersion],
     file: Path,
     *,
     kind: str,
+    renamed: Mapping[str, str],
     required: Sequence[str],
     optional: Sequence[str],
 ) -> pl.DataFrame:
-    """`frame` with all columns: a lone area is filled in, optional ones are null.
+    """The chunk's frame with all columns: a lone area is filled in, optional ones are null.
 
-    IngestError if a required column is missing; `kind` is the section of evenhand.toml that maps names.
+    IngestError if a required column is missing; `kind` is the section of evenhand.toml that maps names, `renamed` what it says.
     """
+    frame = chunk.frame
     areas = {area.name for policy in policies for area in policy.areas}
     if "area" not in frame.columns and len(areas) == 1:
         frame = frame.with_columns(pl.lit(areas.pop()).alias("area"))
     missing = [name for name in required if name not in frame.columns]
-    if missing and (frame.height or len(frame.columns) > 1):
+    if missing and chunk.names:  # without names no line could be read, and each of them says why
+        said = [f"{name} (mapped to {renamed[name]!r})" if name in renamed else name for name in missing]
         raise IngestError(
-            f"{file}: no column {', '.join(missing)}; found {', '.join(frame.columns[1:]) or 'none that is known'};"
-            f' map foreign names in evenhand.toml, [ingest.{kind}] {missing[0]} = "your column"'
+            f"{file}: no column {', '.join(said)}; it has {_listed(chunk.names)}; map foreign names in evenhand.toml,"
+            f' [ingest.{kind}] {missing[0]} = "your column"'
         )
     absent = [name for name in (*required, *optional) if name not in frame.columns]
     return frame.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
+
+
+def _listed(names: Sequence[str], limit: int = 20) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return printable(", ".join(names[:limit]), 1_000) + more

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from evenhand.errors import IngestError, OutsideError
+from evenhand.files import refused_by_disk
 from evenhand.ingest import checks
 from evenhand.ingest.quarantine import IngestReport, Quarantine
 from evenhand.ingest.readers import BadRow, printable, read_rows
@@ -58,13 +59,15 @@ def ingest_decisions(
         quarantine = Quarantine(ws.quarantine_dir, file)
         try:
             counts = _stage(ws, policies, file, chunk_rows, staging, quarantine)
+            quarantine_file = quarantine.write()  # before the run becomes final: no bad row is lost
             _merge_days(staging, run)
-            quarantine_file = quarantine.write()
             _publish(ws.decisions_dir, staging)
-        except OSError as problem:
+        except Exception as problem:
+            if not refused_by_disk(problem):
+                raise
             raise OutsideError(
-                f"{ws.decisions_dir}: cannot be written ({problem.strerror or problem}); the lake is as it was; free"
-                " space or fix the permissions, then run again"
+                f"{ws.decisions_dir}: cannot be written ({getattr(problem, 'strerror', None) or problem}); the lake is"
+                " as it was; free space or fix the permissions, then run again"
             ) from problem
         finally:
             if not (staging / _READY).exists():
@@ -117,14 +120,12 @@ def _stage(
 ) -> _Counts:
     """Check `file` chunk by chunk and write the good new rows by day under `staging`."""
     known, counts = _known(ws), _Counts()
-    rules = _rules(policies)
-    for n, chunk in enumerate(
-        read_rows(file, (*REQUIRED, *OPTIONAL), ws.config.ingest.decisions, chunk_rows)
-    ):
+    rules, renamed = _rules(policies), ws.config.ingest.decisions
+    for n, chunk in enumerate(read_rows(file, (*REQUIRED, *OPTIONAL), renamed, chunk_rows)):
         counts.rows += chunk.frame.height + len(chunk.bad)
         quarantine.add(chunk.bad)
         frame = checks.complete(
-            chunk.frame, policies, file, kind="decisions", required=REQUIRED, optional=OPTIONAL
+            chunk, policies, file, kind="decisions", renamed=renamed, required=REQUIRED, optional=OPTIONAL
         )
         good, bad = checks.split(frame, rules)
         quarantine.add(bad)

@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evenhand.errors import IngestError
+from evenhand.errors import ConfigError, IngestError
 
 csv.field_size_limit(50_000_000)
 _GZIP, _UTF16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
@@ -37,29 +37,58 @@ class BadRow:
 
 @dataclass
 class Chunk:
-    """Some rows as text: `frame` has `row` (number in the file) and the wanted columns; `bad` the unreadable."""
+    """Some rows as text: `frame` has `row` (number in the file) and the wanted columns; `bad` the unreadable.
+
+    `names` are the file's own columns as far as they were seen, in its words.
+    """
 
     frame: pl.DataFrame
     bad: list[BadRow] = field(default_factory=list)
+    names: Sequence[str] = ()
 
 
 def read_rows(file: Path, wanted: Sequence[str], renamed: Mapping[str, str], size: int) -> Iterator[Chunk]:
     """Chunks of at most `size` rows of `file`, with those of the `wanted` columns that the file has.
 
-    `renamed` maps our column to the file's. The kind is told by the name: .csv, .jsonl/.ndjson, .parquet, each with
-    .gz or without. IngestError if the file as a whole cannot be read.
+    `renamed` maps our column to the file's. The kind is told by the name: .csv and .jsonl/.ndjson, with .gz or without, and
+    .parquet. IngestError if the file as a whole cannot be read, ConfigError if `renamed` maps what is no column of ours.
     """
     kind = "".join(file.suffixes[-2:] if file.suffix == ".gz" else file.suffixes[-1:]).removesuffix(".gz")
     readers = {".csv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": _parquet}
     if kind not in readers:
         raise IngestError(f"{file}: kind {kind or 'unknown'!r}; bring .csv, .jsonl or .parquet (.gz is fine)")
     if not file.is_file():
-        raise IngestError(f"{file}: no such file")
-    source = {renamed.get(name, name): name for name in wanted}
+        raise IngestError(f"{file}: no such file; check the path")
+    source = _source(wanted, renamed)
     try:
         yield from readers[kind](file, source, size)
-    except (OSError, EOFError, zlib.error, pa.ArrowInvalid, csv.Error) as problem:
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        pa.ArrowException,
+        csv.Error,
+        ValueError,
+        OverflowError,
+    ) as problem:
         raise IngestError(f"{file}: cannot be read to its end ({problem}); export it again") from problem
+
+
+def _source(wanted: Sequence[str], renamed: Mapping[str, str]) -> dict[str, str]:
+    """The file's column -> ours; ConfigError for a mapping that cannot be meant."""
+    if extra := sorted(set(renamed) - set(wanted)):
+        raise ConfigError(
+            f"evenhand.toml, [ingest]: {extra[0]!r} is no column of ours; write ours = theirs, ours being one of"
+            f" {', '.join(wanted)}"
+        )
+    source = {
+        renamed.get(name, name): name for name in wanted if name in renamed or name not in renamed.values()
+    }
+    if len(set(renamed.values())) < len(renamed):
+        raise ConfigError(
+            "evenhand.toml, [ingest]: two columns of ours are mapped to one of the file's; give each its own"
+        )
+    return source
 
 
 @contextmanager
@@ -92,8 +121,8 @@ def printable(value: object, limit: int = 200) -> str:
 class _Builder:
     """Collects rows into chunks."""
 
-    def __init__(self, columns: Sequence[str]) -> None:
-        self.columns = list(columns)
+    def __init__(self, columns: Sequence[str], names: Sequence[str] = ()) -> None:
+        self.columns, self.names = list(columns), names
         self._clear()
 
     def _clear(self) -> None:
@@ -104,8 +133,9 @@ class _Builder:
     def add(self, number: int, values: Sequence[str | None], raw: object) -> None:
         if _broken([value for value in values if value]):
             at = next(i for i, value in enumerate(values) if value and _broken([value]))
-            reason = "not valid UTF-8, or a lone surrogate"
-            self.reject(number, self.columns[at], values[at] or "", reason, raw)
+            name = self.columns[at]
+            reason = f"{name} is not valid UTF-8, or holds a lone surrogate; export it as UTF-8"
+            self.reject(number, name, values[at] or "", reason, raw)
         else:
             self.numbers.append(number)
             self.rows.append(values)
@@ -122,7 +152,8 @@ class _Builder:
             name: pl.Series(name, values, pl.String)
             for name, values in zip(self.columns, columns, strict=True)
         }
-        chunk = Chunk(pl.DataFrame({"row": pl.Series("row", self.numbers, pl.Int64), **data}), self.bad)
+        frame = pl.DataFrame({"row": pl.Series("row", self.numbers, pl.Int64), **data})
+        chunk = Chunk(frame, self.bad, self.names)
         self._clear()
         return chunk
 
@@ -134,8 +165,9 @@ def _csv(file: Path, source: Mapping[str, str], size: int) -> Iterator[Chunk]:
         if header is None:
             raise IngestError(f"{file}: is empty; the first line should name the columns")
         header = [name.strip() for name in header]
+        _check_header(file, header, source)
         places = [(header.index(name), ours) for name, ours in source.items() if name in header]
-        builder = _Builder([ours for _, ours in places])
+        builder = _Builder([ours for _, ours in places], header)
         for number, line in enumerate(lines, start=1):
             if len(line) == len(header):
                 builder.add(number, [line[place] for place, _ in places], line)
@@ -149,33 +181,49 @@ def _csv(file: Path, source: Mapping[str, str], size: int) -> Iterator[Chunk]:
         yield builder.take()
 
 
+def _check_header(file: Path, header: Sequence[str], source: Mapping[str, str]) -> None:
+    """IngestError for a header that another separator cuts, or that names a wanted column twice."""
+    for mark, spoken in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(header) == 1 and mark in header[0]:
+            raise IngestError(f"{file}: its columns are separated by {spoken}; export it with commas")
+    if twice := [name for name in source if header.count(name) > 1]:
+        raise IngestError(f"{file}: column {twice[0]!r} stands there twice; rename one of the two")
+
+
 def _jsonl(file: Path, source: Mapping[str, str], size: int) -> Iterator[Chunk]:
-    seen: set[str] = set()
+    seen: dict[str, None] = {}
     builder = _Builder(list(source.values()))
+    number = 0
     with _text(file) as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
                 builder.reject(number, "", "", "empty line", "")
                 continue
+            if number == 1 and line.lstrip().startswith("["):
+                raise IngestError(f"{file}: is one JSON array; write one object a line, without the brackets")
             try:
                 raw = json.loads(line)
-            except ValueError as problem:
-                builder.reject(number, "", "", f"not JSON: {printable(problem)}", line)
+            except (ValueError, RecursionError) as problem:
+                builder.reject(
+                    number, "", "", f"not JSON: {printable(getattr(problem, 'msg', problem))}", line
+                )
                 continue
             if not isinstance(raw, dict):
                 builder.reject(number, "", "", "not a JSON object", line)
                 continue
-            seen.update(name for name in source if name in raw)
+            seen.update(dict.fromkeys(raw))
             builder.add(number, [_plain(raw.get(name)) for name in source], line)
             if builder.full(size):
                 yield _present(builder.take(), source, seen)
+        if not number:
+            raise IngestError(f"{file}: is empty; write one JSON object a line")
         yield _present(builder.take(), source, seen)
 
 
-def _present(chunk: Chunk, source: Mapping[str, str], seen: set[str]) -> Chunk:
+def _present(chunk: Chunk, source: Mapping[str, str], seen: Mapping[str, None]) -> Chunk:
     """Drop columns that no line so far has named."""
-    chunk.frame = chunk.frame.drop([ours for name, ours in source.items() if name not in seen])
-    return chunk
+    frame = chunk.frame.drop([ours for name, ours in source.items() if name not in seen])
+    return Chunk(frame, chunk.bad, list(seen))
 
 
 def _plain(value: Any) -> str | None:
@@ -185,16 +233,32 @@ def _plain(value: Any) -> str | None:
 
 
 def _parquet(file: Path, source: Mapping[str, str], size: int) -> Iterator[Chunk]:
+    with file.open("rb") as raw:
+        if raw.read(2) == _GZIP:
+            raise IngestError(f"{file}: is gzipped, and Parquet is compressed inside; unzip it first")
     with pq.ParquetFile(file) as table:
-        columns = [name for name in source if name in table.schema_arrow.names]
+        names = table.schema_arrow.names
+        columns = [name for name in source if name in names]
         number = 0
         for batch in table.iter_batches(batch_size=size, columns=columns):
-            builder = _Builder([source[name] for name in columns])
-            for line in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
+            builder = _Builder([source[name] for name in columns], names)
+            values = [_microseconds(batch.column(name)).to_pylist() for name in columns]
+            for line in zip(*values, strict=True):
                 number += 1
                 builder.add(number, [_arrow(value) for value in line], line)
             yield builder.take()
+        if not number:
+            yield _Builder([source[name] for name in columns], names).take()
+
+
+def _microseconds(column: pa.Array) -> pa.Array:
+    """Times without their nanoseconds, which Python's cannot hold; other columns as they are."""
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+        return column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    return column
 
 
 def _arrow(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
     return value.isoformat() if isinstance(value, datetime) else _plain(value)

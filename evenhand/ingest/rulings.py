@@ -76,12 +76,13 @@ def ingest_rulings(
         *checks.policy_checks(list(policies.values())),
     ]
     rows = added = unchanged = 0
-    for chunk in read_rows(file, (*REQUIRED, *OPTIONAL), ws.config.ingest.rulings, chunk_rows):
+    renamed = ws.config.ingest.rulings
+    for chunk in read_rows(file, (*REQUIRED, *OPTIONAL), renamed, chunk_rows):
         rows += chunk.frame.height + len(chunk.bad)
         quarantine.add(chunk.bad)
         known = list(policies.values())
         frame = checks.complete(
-            chunk.frame, known, file, kind="rulings", required=REQUIRED, optional=OPTIONAL
+            chunk, known, file, kind="rulings", renamed=renamed, required=REQUIRED, optional=OPTIONAL
         )
         good, bad = checks.split(frame, rules)
         quarantine.add(bad)

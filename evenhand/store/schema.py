@@ -93,7 +93,7 @@ def migrate(engine: Engine) -> None:
             _upgrade(engine, current)
     except (DBAPIError, PoolTimeout) as problem:
         advice = (
-            "check that its folder exists and can be written, and that the file is an Evenhand store"
+            "check that its disk has space, its folder exists and can be written, and the file is an Evenhand store"
             if engine.dialect.name == "sqlite"
             else "check that the server runs, that the url is right and that the user may create tables"
         )
