@@ -24,48 +24,24 @@ import platform
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit, logit
+from estimation_summary import Task, against_targets, headline, of_extras, summary
+from simulated_draws import KAPPAS, designed_draws, random_draws
+from simulated_extras import EXTRAS
+from simulated_week import SCENARIOS, population
 
-from evenhand import estimation, intervals, sampling
+from evenhand import estimation, hierarchical, intervals, sampling, sequential, two_phase
 from evenhand.errors import EstimateError
-from evenhand.estimation import Totals, domain_totals, estimates
-from evenhand.intervals import wilson_rate
-from evenhand.sampling import choose_phi, inclusion_probabilities, pareto_draw
+from evenhand.estimation import domain_totals
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-
-POLICIES, MARKETS = 5, 8
-CELLS = POLICIES * MARKETS
-CHANGED = 2  # policies that shift and blind change
-RATES = np.exp(np.linspace(np.log(0.005), np.log(0.15), CELLS))  # true error rates of the cells
-DOMAINS: dict[str, Ints] = {  # domain of each cell
-    "overall": np.zeros(CELLS, np.int64),
-    "policy": np.arange(CELLS) % POLICIES,
-    "market": np.arange(CELLS) // POLICIES,
-    "cell": np.arange(CELLS),
-}
-SCENARIOS = ("cal", "over", "cellbias", "shift", "blind")
 AUROCS = (0.75, 0.90)
-KAPPAS: dict[str, float | None] = {"kappa1": 1.0, "kappa1.25": 1.25, "measure": None}  # None: phi = 0
-MEASURES = (
-    "coverage", "half_width", "bias", "rmse", "direct", "truth_above", "measured", "measured_covered",
-)  # fmt: skip
-NOT_MEASURED = {
-    "hierarchical cell table": "modelled rates of unknown cells are tested on one world (tests/test_error_rates.py), not simulated here",
-    "daily looks": "no sequential interval in the product; estimates are meant for one look at a finished draw",
-    "two-phase SME correction": "tested on one world (tests/test_error_rates.py), not simulated here",
-}
+EXTRA_BUDGET = 500  # of the extras; kappa = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,145 +54,8 @@ class Settings:
     budgets: tuple[int, ...]
     scenarios: tuple[str, ...]
     aurocs: tuple[float, ...]
+    extras: tuple[str, ...]
     seed: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Population:
-    """One simulated week: scores `p`, errors `y` (0 or 1) and `cell` codes, each of shape (decisions,)."""
-
-    p: Floats
-    y: Floats
-    cell: Ints
-    auroc: float  # of p for the errors, in expectation
-
-    def truth(self, domain: Ints) -> Floats:
-        """Error rate of each domain."""
-        code = domain[self.cell]
-        return np.asarray(np.bincount(code, self.y) / np.bincount(code))
-
-
-def expected_auroc(score: Floats, q: Floats) -> float:
-    """AUROC of `score` for errors that happen with probability `q`."""
-    q = q[np.argsort(score)]
-    below = np.cumsum(1 - q) - (1 - q)
-    return float((q * below).sum() / (q.sum() * (1 - q).sum() - (q * (1 - q)).sum()))
-
-
-def intercepts(z: Floats, cell: Ints, rate: Floats, spread: float) -> Floats:
-    """Log-odds a of each cell so that the mean of expit(a + spread z) in it is `rate`; Newton, shape (CELLS,)."""
-    size, a = np.bincount(cell, minlength=CELLS), logit(rate)
-    for _ in range(12):
-        q = expit(a[cell] + spread * z)
-        slope = np.bincount(cell, q * (1 - q), CELLS) / size
-        a = a - np.clip((np.bincount(cell, q, CELLS) / size - rate) / slope, -1.5, 1.5)
-    return a
-
-
-def population(rng: np.random.Generator, scenario: str, auroc: float, n: int) -> Population:
-    """A week of `n` decisions, whose calibrated score would have this AUROC; cells of very different sizes."""
-    share = np.exp(rng.normal(0, 0.9, CELLS))
-    size = np.maximum(n // 500, share / share.sum() * n).astype(int)
-    size[size.argmax()] += n - size.sum()
-    cell = np.repeat(np.arange(CELLS), size)
-    rate, z = rng.permutation(RATES), rng.normal(size=n)
-    low, high = 0.2, 3.5
-    for _ in range(12):  # the spread of the log-odds that gives this AUROC
-        spread = (low + high) / 2
-        log_odds = intercepts(z, cell, rate, spread)[cell] + spread * z
-        enough = expected_auroc(log_odds, expit(log_odds)) >= auroc
-        low, high = (low, spread) if enough else (spread, high)
-    q = expit(log_odds)
-    p, changed = q.copy(), DOMAINS["policy"] < CHANGED
-    if scenario == "over":
-        centre = logit(q.mean())
-        p = expit(centre + 1.8 * (log_odds - centre))
-    elif scenario == "cellbias":
-        p = expit(log_odds + rng.normal(0, 0.6, CELLS)[cell])
-    elif scenario == "shift":
-        other = np.where(changed[cell], 0.4 * z + np.sqrt(0.84) * rng.normal(size=n), z)
-        more = np.where(changed, np.minimum(0.25, 3 * rate), rate)
-        q = expit(intercepts(other, cell, more, spread)[cell] + spread * other)
-    elif scenario == "blind":
-        q = np.where(changed[cell] & (z < 0), q + 0.05, q)
-    p = np.clip(p, 1e-5, 0.999)
-    y = (rng.random(n) < q).astype(float)
-    return Population(p=p, y=y, cell=cell.astype(np.int64), auroc=expected_auroc(p, q))
-
-
-def pooled(totals: Totals, domain: Ints) -> Totals:
-    """Totals of domains made of whole cells: sums of the cells' totals."""
-    return Totals(
-        **{f.name: np.bincount(domain, getattr(totals, f.name)).astype(float) for f in fields(Totals)}
-    )
-
-
-class Tally:
-    """Adds up how the intervals of one design did, by kind of domain."""
-
-    def __init__(self, truths: dict[str, Floats]) -> None:
-        self.truths = truths
-        self.rows: dict[str, list[list[float]]] = {name: [] for name in truths}
-        self.found: list[float] = []
-
-    def add(
-        self, kind: str, rate: Floats, low: Floats, high: Floats, reviewed: Floats, measured: Bools
-    ) -> None:
-        """One draw: coverage over the domains with any review, width and errors over all of them."""
-        truth, direct = self.truths[kind], reviewed > 0
-        covered = (low <= truth + 1e-12) & (truth <= high + 1e-12)
-        off = rate - truth
-        self.rows[kind].append(
-            [
-                float(covered[direct].mean()), float((high - low).mean() / 2), float(off.mean()),
-                float((off**2).mean()), float(direct.mean()), float((truth > high)[direct].mean()),
-                float(measured.mean()), float((covered & measured).mean()),
-            ]
-        )  # fmt: skip
-
-    def result(self) -> dict[str, Any]:
-        """Means over the draws."""
-        out: dict[str, Any] = {"found": float(np.mean(self.found))}
-        for kind, rows in self.rows.items():
-            means = dict(zip(MEASURES, np.mean(rows, axis=0).tolist(), strict=True))
-            out[kind] = means | {"rmse": means["rmse"] ** 0.5}
-        return out
-
-
-def random_draws(week: Population, n: int, reps: int, rng: np.random.Generator) -> dict[str, Any]:
-    """The reference: simple random samples with Wilson's interval."""
-    tally = Tally({kind: week.truth(domain) for kind, domain in DOMAINS.items()})
-    for _ in range(reps):
-        s = rng.choice(len(week.p), n, replace=False, shuffle=False)
-        tally.found.append(float(week.y[s].sum()))
-        for kind, domain in DOMAINS.items():
-            code, domains = domain[week.cell[s]], int(domain.max()) + 1
-            reviewed = np.bincount(code, minlength=domains).astype(float)
-            rate = np.bincount(code, week.y[s], domains) / np.maximum(reviewed, 1)
-            low, high = wilson_rate(rate, reviewed)
-            tally.add(kind, rate, low, high, reviewed, reviewed >= estimation.ENOUGH)
-    return tally.result()
-
-
-def designed_draws(
-    week: Population, n: int, reps: int, kappa: float | None, rng: np.random.Generator
-) -> dict[str, Any]:
-    """Evenhand's own draws and estimates; `kappa` None: measure only, nothing taken for its score alone."""
-    phi = 0.0 if kappa is None else choose_phi(week.p, n, kappa=kappa, cell=week.cell)
-    pi = inclusion_probabilities(week.p, n, phi=phi, cell=week.cell)
-    tally = Tally({kind: week.truth(domain) for kind, domain in DOMAINS.items()})
-    for _ in range(reps):
-        s = pareto_draw(pi, rng.random(len(pi)))
-        y = week.y[s]
-        tally.found.append(float(y.sum()))
-        cells = domain_totals(week.p, pi, s, y, domain=week.cell, domains=CELLS)
-        for kind, domain in DOMAINS.items():
-            found = estimates(pooled(cells, domain))
-            rate, low, high = np.array([(e.rate, e.low, e.high) for e in found]).T
-            reviewed = np.array([e.n_reviewed for e in found])
-            measured = np.array([e.status == "measured" for e in found])
-            tally.add(kind, rate, low, high, reviewed, measured)
-    return tally.result() | {"phi": phi, "pi_min": float(pi.min())}
 
 
 def simulate(task: tuple[str, float, int], settings: Settings) -> dict[str, Any]:
@@ -233,15 +72,30 @@ def simulate(task: tuple[str, float, int], settings: Settings) -> dict[str, Any]
     return {"auroc": week.auroc, "error_rate": float(week.y.mean()), "rows": rows}
 
 
+def simulate_extra(task: Task, settings: Settings, name: str) -> dict[str, Any]:
+    """One of the EXTRAS on one population."""
+    scenario, auroc, pop = task
+    week = population(np.random.default_rng([settings.seed, pop]), scenario, auroc, settings.decisions)
+    rng = np.random.default_rng([settings.seed, pop, 2, list(EXTRAS).index(name)])
+    n = EXTRA_BUDGET if EXTRA_BUDGET in settings.budgets else settings.budgets[0]
+    return dict(EXTRAS[name][0](week, n, settings.reps, rng))
+
+
 #: What a simulated draw and its estimate rest on. Other code of these modules may change without a new run.
 MEASURED_CODE = {
-    sampling: ("capped", "inclusion_probabilities", "choose_phi", "pareto_draw", "_spread", "_EDGE", "PHI_MAX", "_HALVINGS"),
+    sampling: ("capped", "Design", "_highest", "pareto_draw", "_spread", "_EDGE", "PHI_MAX", "BELIEF"),
     estimation: (
-        "recalibrate", "domain_totals", "_verdicts", "_spread", "estimates", "_effective", "_estimate", "ENOUGH", "SMOOTH",
-        "_EDGE",
+        "recalibrate", "calibrated", "frame_totals", "sample_totals", "_modelled", "_verdicts", "_spread", "estimates",
+        "_effective", "_estimate", "ENOUGH", "SMOOTH", "_EDGE",
     ),
     intervals: ("wilson_rate", "logit_t"),
 }  # fmt: skip
+#: And an extra besides.
+EXTRA_CODE = MEASURED_CODE | {
+    hierarchical: ("in_bins", "modelled_rates", "_design", "_fit", "_newton", "_KINDS"),
+    two_phase: ("panel_chance", "second_phase", "PANEL_SHARE"),
+    sequential: ("daily_critical_value", "daily_confidence", "DAY_THAT_COUNTS"),
+}
 
 
 def code_mark(code: dict[ModuleType, tuple[str, ...]] = MEASURED_CODE) -> str:
@@ -253,147 +107,59 @@ def code_mark(code: dict[ModuleType, tuple[str, ...]] = MEASURED_CODE) -> str:
             for node in ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")).body
             for name in _names(node)
         }
-        text += "".join(ast.dump(_without_docstring(source[name])) for name in names)
+        text += "".join(ast.dump(_bare(source[name])) for name in names)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def _names(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.FunctionDef):
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return [node.name]
-    targets = node.targets if isinstance(node, ast.Assign) else []
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def _without_docstring(node: ast.stmt) -> ast.stmt:
-    if isinstance(node, ast.FunctionDef) and ast.get_docstring(node):
-        node.body = node.body[1:]
+def _bare(node: ast.stmt) -> ast.stmt:
+    """The same without docstrings."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(inner):
+            inner.body = inner.body[1:]
     return node
 
 
-def results(
-    settings: Settings, cache: Path | None, procs: int
-) -> Iterator[tuple[tuple[str, float, int], Any]]:
-    """Each population's result as it is ready; those in `cache` first. All scenarios of a population before the next."""
-    mark = f"{code_mark()}-{settings.decisions}-{settings.reps}-{'-'.join(map(str, settings.budgets))}-{settings.seed}"
+def results(settings: Settings, cache: Path | None, procs: int) -> Iterator[tuple[Task, str, Any]]:
+    """Each result as it is ready: its task, "" or the name of an extra, and what was found; those in `cache` first.
 
-    def place(task: tuple[str, float, int]) -> Path:
-        return Path(cache or ".") / f"{task[0]}-{task[1]:.2f}-pop{task[2]:03}-{mark}.json"
+    All scenarios of a population come before the next population, and the extras after all plain results.
+    """
+    numbers = f"{settings.decisions}-{settings.reps}-{'-'.join(map(str, settings.budgets))}-{settings.seed}"
+
+    def place(task: Task, name: str) -> Path:
+        mark = code_mark(EXTRA_CODE if name else MEASURED_CODE)
+        what = f"-{name.replace(' ', '-')}" if name else ""
+        return Path(cache or ".") / f"{task[0]}-{task[1]:.2f}-pop{task[2]:03}{what}-{mark}-{numbers}.json"
 
     tasks = [(s, a, pop) for pop in range(settings.pops) for a in settings.aurocs for s in settings.scenarios]
+    jobs = [(task, "") for task in tasks] + [(task, name) for task in tasks for name in settings.extras]
     left = []
-    for task in tasks:
-        if cache and place(task).exists():
-            yield task, json.loads(place(task).read_text(encoding="utf-8"))
+    for job in jobs:
+        if cache and place(*job).exists():
+            yield *job, json.loads(place(*job).read_text(encoding="utf-8"))
         else:
-            left.append(task)
+            left.append(job)
     with ProcessPoolExecutor(procs) as pool:
-        running = {pool.submit(partial(simulate, settings=settings), task): task for task in left}
+        running = {pool.submit(_run, settings, *job): job for job in left}
         for done in as_completed(running):
-            task, result = running[done], done.result()
+            job, result = running[done], done.result()
             if cache:
                 cache.mkdir(parents=True, exist_ok=True)
-                part = place(task).with_suffix(".part")
+                part = place(*job).with_suffix(".part")
                 part.write_text(json.dumps(result), encoding="utf-8")
-                part.replace(place(task))
-            yield task, result
+                part.replace(place(*job))
+            yield *job, result
 
 
-def summary(found: dict[tuple[str, float, int], Any]) -> dict[str, dict[str, float]]:
-    """Per scenario, AUROC, budget and design: means over the populations, and standard errors where they matter."""
-    grouped: dict[str, list[tuple[Any, Any]]] = {}
-    models: dict[str, list[float]] = {}
-    for (scenario, auroc, _), result in sorted(found.items()):
-        for name, row in result["rows"].items():
-            key = f"{scenario}/{auroc:.2f}/{name}"
-            grouped.setdefault(key, []).append((row, result["rows"][f"{name.split('/')[0]}/srs"]))
-            models.setdefault(key, []).append(result["auroc"])
-    return {key: _entry(pairs) | {"auroc": float(np.mean(models[key]))} for key, pairs in grouped.items()}
-
-
-def _entry(pairs: list[tuple[Any, Any]]) -> dict[str, float]:
-    rows, random = [row for row, _ in pairs], [row for _, row in pairs]
-
-    def over(kind: str, what: str, of: list[Any]) -> Floats:
-        return np.array([row[kind][what] for row in of])
-
-    def error(values: Floats) -> float:
-        return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
-
-    found, usual = np.array([r["found"] for r in rows]), np.array([r["found"] for r in random])
-    out: dict[str, float] = {
-        "populations": len(rows),
-        "yield_ratio": float(found.mean() / usual.mean()),
-        "yield_ratio_se": error(found / np.maximum(usual, 1e-9)),
-        "found": float(found.mean()),
-    }
-    if "phi" in rows[0]:
-        out["phi"] = float(np.mean([row["phi"] for row in rows]))
-    for kind in DOMAINS:
-        end = "" if kind == "overall" else f"_{kind}"
-        coverage, half = over(kind, "coverage", rows), over(kind, "half_width", rows)
-        ratio = half / over(kind, "half_width", random)
-        out |= {
-            f"coverage{end}": float(coverage.mean()),
-            f"coverage{end}_se": error(coverage),
-            f"half_width{end}": float(half.mean()),
-            f"width_ratio{end}": float(ratio.mean()),
-            f"width_ratio{end}_se": error(ratio),
-            f"rmse{end}": float(over(kind, "rmse", rows).mean()),
-            f"rmse_ratio{end}": float(over(kind, "rmse", rows).mean() / over(kind, "rmse", random).mean()),
-            f"bias{end}": float(over(kind, "bias", rows).mean()),
-            f"bias{end}_se": error(over(kind, "bias", rows)),
-            f"truth_above{end}": float(over(kind, "truth_above", rows).mean()),
-        }
-    measured = float(over("cell", "measured", rows).mean())
-    covered = float(over("cell", "measured_covered", rows).mean())
-    return out | {
-        "cells_reviewed": float(over("cell", "direct", rows).mean()),
-        "cells_measured": measured,
-        "coverage_cell_measured": covered / measured if measured else float("nan"),
-    }
-
-
-#: What is promised: (design, measure, scenarios, ">=" or "<=", limit by AUROC). From the design's simulation.
-TARGETS: tuple[tuple[str, str, str, str, dict[str, float]], ...] = (
-    ("every", "coverage", "worst", ">=", {"0.75": 0.93, "0.90": 0.93}),
-    ("every", "coverage_policy", "worst", ">=", {"0.75": 0.94, "0.90": 0.94}),
-    ("every", "coverage_market", "worst", ">=", {"0.75": 0.94, "0.90": 0.94}),
-    ("every", "coverage_cell", "worst", ">=", {"0.75": 0.94, "0.90": 0.94}),
-    ("kappa1", "yield_ratio", "cal", ">=", {"0.75": 1.4, "0.90": 5.0}),
-    ("kappa1", "width_ratio", "cal", "<=", {"0.75": 1.00, "0.90": 0.90}),
-    ("kappa1", "width_ratio", "worst", "<=", {"0.75": 1.05, "0.90": 1.05}),
-    ("kappa1.25", "yield_ratio", "cal", ">=", {"0.75": 2.6, "0.90": 9.5}),
-    ("kappa1.25", "width_ratio", "cal", "<=", {"0.75": 1.26, "0.90": 1.20}),
-    ("measure", "width_ratio", "cal", "<=", {"0.75": 0.97, "0.90": 0.78}),
-)
-
-
-def against_targets(scenarios: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
-    """Each target at each AUROC and budget that was simulated; `where` names the scenario that decides it."""
-    budgets = sorted({key.split("/")[2] for key in scenarios}, key=lambda name: int(name[1:]))
-    rows = []
-    for design, measure, where, sign, limits in TARGETS:
-        designs = list(KAPPAS) if design == "every" else [design]
-        for auroc, limit in limits.items():
-            for budget in budgets:
-                keys = [
-                    f"{s}/{auroc}/{budget}/{d}"
-                    for s in (SCENARIOS if where == "worst" else (where,))
-                    for d in designs
-                ]
-                values = {key: scenarios[key][measure] for key in keys if key in scenarios}
-                if not values:
-                    continue
-                key = (min if sign == ">=" else max)(values, key=lambda k: values[k])
-                value = values[key]
-                rows.append(
-                    {
-                        "target": f"{measure} {sign} {limit}", "design": design, "auroc": auroc, "budget": budget,
-                        "value": value, "se": scenarios[key].get(f"{measure}_se"), "where": key,
-                        "met": bool(value >= limit if sign == ">=" else value <= limit),
-                    }
-                )  # fmt: skip
-    return rows
+def _run(settings: Settings, task: Task, name: str) -> dict[str, Any]:
+    return simulate_extra(task, settings, name) if name else simulate(task, settings)
 
 
 def top_k_is_refused() -> bool:
@@ -421,7 +187,7 @@ def _print(out: dict[str, Any]) -> None:
         f"{'scenario':28s}{'pops':>5s}{'coverage':>10s}{'policy':>8s}{'market':>8s}{'cell':>8s}"
         f"{'width':>8s}{'yield':>8s}"
     )
-    for key, row in out["scenarios"].items():
+    for key, row in out["lines"].items():
         print(
             f"{key:28s}{row['populations']:5.0f}{row['coverage']:10.3f}{row['coverage_policy']:8.3f}"
             f"{row['coverage_market']:8.3f}{row['coverage_cell']:8.3f}{row['width_ratio']:8.3f}{row['yield_ratio']:8.2f}"
@@ -435,8 +201,8 @@ def _print(out: dict[str, Any]) -> None:
             f"{row['se']:8.3f}  {'yes' if row['met'] else 'NO':4s}{row['where']}"
         )
     print(f"{'top-k is refused':72s}{'yes' if out['checks']['top_k_refused'] else 'NO'}")
-    for name, why in NOT_MEASURED.items():
-        print(f"not measured: {name}: {why}")
+    for key, row in out["extras"].items():
+        print(f"{key:40s}coverage {row['coverage']:.3f} width {row['width_ratio']:.2f} of {row['reference']}")
 
 
 def main() -> None:
@@ -451,6 +217,7 @@ def main() -> None:
     parser.add_argument("--budgets", type=int, nargs="+", default=[500, 2000])
     parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
     parser.add_argument("--aurocs", type=float, nargs="+", choices=AUROCS, default=list(AUROCS))
+    parser.add_argument("--extras", nargs="*", choices=list(EXTRAS), default=list(EXTRAS))
     parser.add_argument("--seed", type=int, default=20_261_124)
     parser.add_argument("--procs", type=int, default=2)
     parser.add_argument("--cache", type=Path, help="folder that keeps each population's result")
@@ -463,20 +230,28 @@ def main() -> None:
         budgets=tuple(args.budgets),
         scenarios=tuple(args.scenarios),
         aurocs=tuple(args.aurocs),
+        extras=tuple(args.extras),
         seed=args.seed,
     )
-    began, found = time.monotonic(), {}
+    began = time.monotonic()
+    plain: dict[Task, Any] = {}
+    extras: dict[tuple[Task, str], Any] = {}
     tasks = settings.pops * len(settings.scenarios) * len(settings.aurocs)
-    for task, result in results(settings, args.cache, args.procs):
-        found[task] = result
-        scenarios = summary(found)
+    for task, name, result in results(settings, args.cache, args.procs):
+        if name:
+            extras[task, name] = result
+        else:
+            plain[task] = result
+        lines = summary(plain)
         out = {
-            "scenarios": scenarios,
-            "targets": against_targets(scenarios),
+            "scenarios": headline(lines),
+            "lines": lines,
+            "extras": of_extras(extras),
+            "targets": against_targets(lines),
             "checks": {"top_k_refused": top_k_is_refused()},
-            "not_measured": NOT_MEASURED,
             "settings": asdict(settings),
-            "complete": len(found) == tasks,
+            "done": {"plain": len(plain), "extras": len(extras), "of": tasks},
+            "complete": len(plain) == tasks and len(extras) == tasks * len(settings.extras),
             "code": code_mark(),
             "seconds": round(time.monotonic() - began, 1),
             "date": f"{datetime.now(UTC):%Y-%m-%d}",

@@ -283,8 +283,10 @@ def _pandas_pi(frame: pd.DataFrame, budget: int, phi: float) -> pd.Series[float]
 
 
 def _pandas_phi(frame: pd.DataFrame, budget: int, kappa: float) -> float:
+    from evenhand.sampling import BELIEF
+
     p, mean, low, high = frame["p_overturn"], frame["p_overturn"].mean(), 0.0, 0.7
-    doubted = 0.7 * p + 0.3 * mean
+    doubted = BELIEF * p + (1 - BELIEF) * mean
     for _ in range(10):
         middle = (low + high) / 2
         pi = _pandas_pi(frame, budget, middle)

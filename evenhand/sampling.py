@@ -25,7 +25,7 @@ Marks = NDArray[np.uint64]
 
 PHI_MAX = 0.7  # share of the budget that may be spent on the highest scores
 _EDGE = 1e-6  # a score of exactly 0 or 1 still leaves room for doubt
-BELIEF = 0.7  # in the scores, when their worth is anticipated; the rest is their mean
+BELIEF = 0.75  # in the scores, when their worth is anticipated; the rest is their mean
 _CHUNK = 1 << 17  # numbers at a time, so that what lies between stays in the processor's cache
 
 
@@ -96,7 +96,7 @@ class Design:
                 f"kappa is {kappa}; give a positive number, like 1.0 (never wider than a random draw)"
             )
         mean = float(self.p.mean())
-        if mean in (0.0, 1.0):  # no variance to anticipate: equal scores are no reason to take some for certain
+        if mean in (0.0, 1.0):  # nothing to anticipate: equal scores are no reason to take some for certain
             return 0.0
         limit = kappa**2 * mean * (1 - mean) * len(self.p) ** 2 / self.n
         low, high = 0, len(self.highest)
