@@ -14,7 +14,6 @@ import polars as pl
 from evenhand.errors import SampleError
 from evenhand.files import atomic_path
 from evenhand.frames import (
-    ABOUT,
     DOMAINS,
     FrameWriter,
     Ints,
@@ -29,7 +28,7 @@ from evenhand.sampling import Design, Floats, id_numbers, pareto_draw, uniform
 from evenhand.store import DrawnItem, DrawRecord, Store
 from evenhand.workspace import Workspace
 
-__all__ = ["ABOUT", "DOMAINS", "cell_codes", "make_draw", "scored_frame"]
+__all__ = ["DOMAINS", "frame_hash", "make_draw", "scored_frame"]
 Explain = Callable[[pl.DataFrame], list[dict[str, Any]]]
 
 
@@ -71,7 +70,7 @@ def make_draw(
         )
     floor, cell_floor = settings.floor, settings.cell_floor
     design = Design(
-        p, budget, floor=floor, cell_floor=cell_floor, cell=cell_codes(scored, settings.cells), tie=number
+        p, budget, floor=floor, cell_floor=cell_floor, cell=codes(scored, settings.cells), tie=number
     )
     phi = design.phi(kappa)
     pi = design.probabilities(phi)
@@ -106,11 +105,6 @@ def make_draw(
     )
     store.add_draw(draw, _items(ws, draw, drawn, explain))
     return draw
-
-
-def cell_codes(frame: pl.DataFrame, cells: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """A code for each row's crossing of the `cells` columns, shape (rows,)."""
-    return codes(frame, cells)
 
 
 def _numbered(found: Population, cells: Sequence[str], model: str) -> tuple[pl.DataFrame, int]:

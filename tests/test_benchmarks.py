@@ -14,6 +14,7 @@ from evenhand.sampling import inclusion_probabilities, pareto_draw
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
+from estimation_report import BEGIN, END  # noqa: E402
 from simulated_week import DOMAINS, population  # noqa: E402
 
 DESIGNS = ("srs", "kappa1", "kappa1.25", "measure")
@@ -69,10 +70,22 @@ def test_hunting_finds_more_errors_than_measuring(simulation):
 
 def test_every_target_is_judged_and_printed(simulation):
     _, _, printed, out = simulation
-    assert len(out["targets"]) == 20 and out["complete"]  # ten targets, two AUROCs, one budget
+    assert len(out["targets"]) == 24 and out["complete"]  # twelve targets, two AUROCs, one budget
     for row in out["targets"]:
         assert isinstance(row["met"], bool) and math.isfinite(row["value"]) and row["target"] in printed
     assert out["checks"] == {"top_k_refused": True}
+
+
+def test_the_report_is_made_of_the_json_and_keeps_the_prose(simulation):
+    folder = simulation[0]
+    document = folder / "report.md"
+    document.write_text(f"before\n\n{BEGIN}\nold\n{END}\n\nafter\n", encoding="utf-8")
+    run("estimation_report.py", str(folder / "out.json"), str(document))
+    text = document.read_text(encoding="utf-8")
+    assert text.startswith("before") and text.endswith("after\n") and "\nold\n" not in text
+    lines = simulation[3]["lines"]
+    assert f"| cal | {lines['cal/0.75/n150/kappa1']['coverage']:.3f}" in text
+    assert "The run is complete." in text and text.count("**daily looks**") == 1
 
 
 def test_every_extra_has_a_coverage_and_a_width_with_its_reference(simulation):
