@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from evenhand.errors import ModelError, PolicyMismatch
 from evenhand.files import write_text
@@ -179,8 +180,10 @@ class ModelBundle:
                 flagger=Flagger.load(folder),
                 precedents=Precedents.load(folder),
             )
-        except (OSError, ValueError, KeyError, TypeError) as problem:
-            raise ModelError(f"{folder}: not a whole model ({problem}); register it again") from problem
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as problem:
+            raise ModelError(
+                f"{folder}: not a whole model ({problem}); restore it from a backup, or run `evenhand train`"
+            ) from problem
 
 
 def encode(classifier: EncoderClassifier, base: Encoder, texts: pl.Series) -> Floats32:

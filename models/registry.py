@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.errors import ModelError, OutsideError
+from evenhand.store.schema import first_line
 from evenhand.telemetry import quiet
 from evenhand.workspace import Workspace
 
@@ -22,6 +23,7 @@ quiet()
 import mlflow  # noqa: E402  telemetry is switched off first
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from models.bundle import ModelBundle  # noqa: E402
 
@@ -64,9 +66,10 @@ class Registry:
         try:
             self._client = MlflowClient(ws.tracking_uri)
             self._experiment = self._experiment_id()
-        except MlflowException as problem:
+        except (MlflowException, SQLAlchemyError, OSError) as problem:
             raise OutsideError(
-                f"{ws.tracking_uri}: the model registry cannot be opened ({problem})"
+                f"{ws.tracking_uri}: the model registry cannot be opened ({first_line(problem)}); check the file or the"
+                " server, and [registry] tracking_uri in evenhand.toml"
             ) from problem
 
     def _experiment_id(self) -> str:

@@ -1,5 +1,6 @@
 import shutil
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from tiny_encoder import tiny_encoder
 
 from evenhand.errors import ModelError
 from models import bundled_e5
-from models.encoder import length_batches, load_encoder
+from models.encoder import check_encoder, length_batches, load_encoder
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,16 @@ def test_an_altered_source_file_is_refused(own_cache, tmp_path, monkeypatch):
     assert not list(own_cache.rglob("*.safetensors"))
 
 
+def test_an_altered_copy_is_made_anew(own_cache):
+    weights = bundled_e5.folder() / "model.safetensors"
+    whole = weights.read_bytes()
+    with weights.open("r+b") as file:
+        file.seek(40_000_000)
+        file.write(b"\x00\x01\x02\x03")
+    assert weights.read_bytes() != whole
+    assert bundled_e5.folder() == weights.parent and weights.read_bytes() == whole
+
+
 def test_a_missing_wheel_names_the_hub_id(own_cache, monkeypatch):
     monkeypatch.setattr(bundled_e5, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match="intfloat/multilingual-e5-small"):
@@ -90,3 +101,23 @@ def test_the_revision_tells_other_weights_apart(tmp_path):
     b = load_encoder(tiny_encoder(tmp_path / "b"))
     c = load_encoder(tiny_encoder(tmp_path / "c", dim=16))
     assert a.revision == b.revision != c.revision
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_folder_with_a_file_missing_or_cut_is_refused(tmp_path, name):
+    folder = Path(tiny_encoder(tmp_path / "tiny"))
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match=r"cannot be loaded as an encoder .* restore its files"):
+        load_encoder(str(folder))
+    (folder / name).unlink()
+    for look in (load_encoder, check_encoder):
+        with pytest.raises(ModelError, match=f"no {name}; an encoder folder holds"):
+            look(str(folder))
+
+
+def test_an_encoder_that_is_not_there_is_found_before_it_is_needed():
+    for name in ("./nowhere", "nobody/no-such-model"):
+        with pytest.raises(ModelError, match="is no folder and not in the local hub cache"):
+            check_encoder(name)
+    assert "fetched" in check_encoder("nobody/no-such-model", allow_download=True)

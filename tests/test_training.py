@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -174,6 +175,23 @@ def test_gold_carries_over_where_the_clause_did_not_change(trained):
     labels = heads["spam@short-video/2026-02"].labels
     assert set(carried["label"]) <= {labels.index("spam"), labels.index("scam")}
     assert len(carried) > 0
+
+
+def test_an_encoder_or_a_model_that_changed_under_a_version_is_refused(trained):
+    small, _, registry, _ = trained
+    encoder = Path(small.ws.config.model.encoder)
+    weights = registry.folder("champion") / "classifier.safetensors"
+    for file, words in ((encoder / "model.safetensors", "was trained on"),
+                        (weights, "not a whole model .* restore it from a backup")):  # fmt: skip
+        whole = file.read_bytes()
+        altered = whole[:-4] + bytes(4) if file.parent == encoder else whole[: len(whole) // 2]
+        file.write_bytes(altered)
+        try:
+            with pytest.raises(ModelError, match=words):
+                registry.load("champion")
+        finally:
+            file.write_bytes(whole)
+    assert registry.load("champion").manifest.n_rulings
 
 
 def test_promote_and_roll_back(trained):
