@@ -129,6 +129,8 @@ def _bare(node: ast.stmt) -> ast.stmt:
 def results(settings: Settings, cache: Path | None, procs: int) -> Iterator[tuple[Task, str, Any]]:
     """Each result as it is ready: its task, "" or the name of an extra, and what was found; those in `cache` first.
 
+    With `procs` 0 only those in `cache`.
+
     All scenarios of a population come before the next population, and the extras after all plain results.
     """
     numbers = f"{settings.decisions}-{settings.reps}-{'-'.join(map(str, settings.budgets))}-{settings.seed}"
@@ -146,6 +148,8 @@ def results(settings: Settings, cache: Path | None, procs: int) -> Iterator[tupl
             yield *job, json.loads(place(*job).read_text(encoding="utf-8"))
         else:
             left.append(job)
+    if not procs:
+        return
     with ProcessPoolExecutor(procs) as pool:
         running = {pool.submit(_run, settings, *job): job for job in left}
         for done in as_completed(running):
@@ -219,7 +223,7 @@ def main() -> None:
     parser.add_argument("--aurocs", type=float, nargs="+", choices=AUROCS, default=list(AUROCS))
     parser.add_argument("--extras", nargs="*", choices=list(EXTRAS), default=list(EXTRAS))
     parser.add_argument("--seed", type=int, default=20_261_124)
-    parser.add_argument("--procs", type=int, default=2)
+    parser.add_argument("--procs", type=int, default=2, help="0: only sum up what --cache holds")
     parser.add_argument("--cache", type=Path, help="folder that keeps each population's result")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
@@ -261,6 +265,8 @@ def main() -> None:
             part = args.json.with_name(args.json.name + ".part")
             part.write_text(json.dumps(without_nan(out), indent=1) + "\n", encoding="utf-8")
             part.replace(args.json)
+    if not plain:
+        raise SystemExit(f"{args.cache}: nothing there of this code and these settings; give --procs 1 or more")
     _print(out)
     print(f"{out['seconds']} s")
 

@@ -116,6 +116,25 @@ def test_ingest_of_many_rows_loses_nothing_and_stays_small(tmp_path):
     assert 0 < found["peak_mb"] < 1_024 and found["peak_ok"]
 
 
+@pytest.mark.slow
+def test_plan_draw_and_estimate_of_a_lake_agree_with_pandas(tmp_path):
+    words = (
+        "--rows",
+        "20000",
+        "--budget",
+        "400",
+        "--cache",
+        str(tmp_path),
+        "--json",
+        str(tmp_path / "out.json"),
+    )
+    run("scale.py", *words)
+    found = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
+    assert {"seconds", "peak_mb", "pandas_seconds", "ratio", "rows", "cells", "machine", "date"} <= set(found)
+    assert found["rows"] == 20_000 and found["cells"] == 200
+    assert found["evenhand"]["errors_found"] > 0 and (tmp_path / "lake-20000").is_dir()
+
+
 def test_the_domains_of_the_simulation_are_sums_of_its_cells():
     rng = np.random.default_rng(4)
     week = population(rng, "over", 0.9, 6_000)
