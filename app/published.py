@@ -29,11 +29,29 @@ def _scan(model: str, user: User) -> pl.LazyFrame:
     """The flags that this person may see; UserError if their role has no flags page."""
     session.me("flags")
     rows = pl.scan_parquet(file_of(model))
+    if "support" not in rows.collect_schema():  # published before flags had it
+        rows = rows.with_columns(support=pl.lit(None, pl.String))
+    return _for(user, rows)
+
+
+def _for(user: User, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows of this person's markets and languages; in a blind review without the cases they may yet rule on."""
     if user.markets:
         rows = rows.filter(pl.col("market").is_in(user.markets))
     if user.languages:
         rows = rows.filter(pl.col("language").is_in(user.languages))
+    if session.workspace().config.review.blind and "review" in session.PAGES[user.role]:
+        rows = rows.filter(~pl.col("decision_id").is_in(_open_items().implode()))
     return rows
+
+
+def _open_items() -> pl.Series:
+    """Ids of the drawn decisions that nobody has ruled on or skipped."""
+    store, none = session.store(), pl.Series("decision_id", [], pl.String)
+    items = [
+        store.items(draw.draw_id).filter(~pl.col("ruled") & ~pl.col("skipped")) for draw in store.draws()
+    ]
+    return pl.concat([none, *(rows["decision_id"] for rows in items)])
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
@@ -63,12 +81,7 @@ def conflicts(user: User, page: str) -> pl.LazyFrame | None:
     file = session.workspace().conflicts_file
     if not file.exists():
         return None
-    rows = pl.scan_parquet(file)
-    if user.markets:
-        rows = rows.filter(pl.col("market").is_in(user.markets))
-    if user.languages:
-        rows = rows.filter(pl.col("language").is_in(user.languages))
-    return rows
+    return _for(user, pl.scan_parquet(file))
 
 
 def conflicts_of(user: User, page: str, decision_id: str) -> pl.DataFrame | None:

@@ -10,7 +10,7 @@ import click
 
 from evenhand import __version__
 from evenhand.errors import EvenhandError
-from evenhand.files import is_about_the_disk
+from evenhand.files import is_about_the_disk, is_damaged_parquet
 from evenhand.telemetry import quiet
 
 #: name -> (module, one-line help). The module is imported only when its command runs.
@@ -90,16 +90,20 @@ def main(args: list[str] | None = None) -> int:
     except click.ClickException as problem:
         problem.show()
         return 2
-    except OSError as problem:
-        if not is_about_the_disk(problem):
+    except click.Abort:
+        click.echo("evenhand: stopped", err=True)
+        return 130
+    except Exception as problem:
+        if is_damaged_parquet(problem):
+            say = f"evenhand: a Parquet file of the workspace is damaged ({problem}); `evenhand doctor` names it"
+            click.echo(say, err=True)
+            return 3
+        if not isinstance(problem, OSError) or not is_about_the_disk(problem):
             raise
         where = problem.filename or "the disk"
         say = f"evenhand: {where}: {problem.strerror}; free space or fix the permissions, then run again"
         click.echo(say, err=True)
         return 3
-    except click.Abort:
-        click.echo("evenhand: stopped", err=True)
-        return 130
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -136,6 +137,16 @@ def _section(cls: type[Any], raw: Any, where: str) -> Any:
     return cls(**values)
 
 
+def _check_names(config: Config, source: str) -> Config:
+    """The model's name becomes part of folder names, so it may not lead out of them."""
+    name = config.registry.model_name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise ConfigError(
+            f"{source}: registry.model_name: {name!r} is no plain name; use letters, digits, - and _"
+        )
+    return config
+
+
 def parse_config(text: str, source: str = "evenhand.toml") -> Config:
     """Settings from TOML text; ConfigError names the file, the key and the known keys."""
     try:
@@ -144,7 +155,8 @@ def parse_config(text: str, source: str = "evenhand.toml") -> Config:
         raise ConfigError(f"{source}: not valid TOML: {problem}") from problem
     known = {f.name: type(f.default) for f in fields(Config)}
     _refuse_unknown(raw, list(known), source)
-    return Config(**{name: _section(known[name], value, f"{source}: {name}") for name, value in raw.items()})
+    sections = {name: _section(known[name], value, f"{source}: {name}") for name, value in raw.items()}
+    return _check_names(Config(**sections), source)
 
 
 def read_config(path: Path) -> Config:

@@ -26,6 +26,11 @@ def refused_by_disk(problem: BaseException) -> bool:
     return type(problem).__name__ == "ComputeError" and any(words in str(problem) for words in _POLARS_SAYS)
 
 
+def is_damaged_parquet(problem: BaseException) -> bool:
+    """Whether Polars met a Parquet file that is cut or altered."""
+    return type(problem).__name__ == "ComputeError" and "File out of specification" in str(problem)
+
+
 def is_about_the_disk(problem: OSError) -> bool:
     """Whether space or permission is missing, so that the user can help; other OSErrors are our own mistakes."""
     return problem.errno in _DISK

@@ -138,6 +138,58 @@ def test_blind_review_hides_the_decision_and_the_models_view(tmp_path, open_app)
     assert world[1].rulings(draw_id=draw)["error_class"].to_list() == [None]
 
 
+def test_a_blind_reviewer_meets_no_open_case_among_flags_and_conflicts(tmp_path, open_app):
+    world = app_workspace(tmp_path)
+    publish_conflicts(world[0])
+    (world[0].root / "evenhand.toml").write_text("[review]\nblind = true\n")
+    items = world[1].items(open_draw(world[1]))
+    assert items.height == 40
+    open_app(world, "sme", "flags")
+    frame = AppTest.from_function(_all_flags, default_timeout=60).run().dataframe[0].value
+    assert len(frame) == 2_000 - 40 and not set(frame["decision_id"]) & set(items["decision_id"])
+    open_app(world, "ml", "flags")  # who never reviews sees them all
+    assert len(AppTest.from_function(_all_flags, default_timeout=60).run().dataframe[0].value) == 2_000
+
+
+def _all_flags() -> None:
+    import streamlit as st
+
+    from app import published, session
+
+    user = session.sign_in()
+    rows, _ = published.rows("evenhand-1", user, where={}, reason="", newest=False, start=0, count=10_000)
+    st.dataframe(rows.select("decision_id").to_pandas())
+
+
+def test_without_blur_every_case_shown_is_in_the_audit_log(tmp_path, open_app):
+    world = app_workspace(tmp_path)
+    (world[0].root / "evenhand.toml").write_text("[review]\nblur = false\n")
+    item = world[1].next_item(open_draw(world[1]), sme_id="sme")
+
+    def views() -> list[str]:
+        log = world[1].audit_log().filter(pl.col("action") == "view_case")
+        return log["subject"].to_list()
+
+    at = open_app(world, "sme")
+    assert "eh-blur" not in html(at) and views() == [item.case_id]
+    at.run()
+    assert views() == [item.case_id]  # once a case, not once a click
+    at = open_app(world, "ml", "flags")
+    at.session_state["flags_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    at = at.run()
+    assert "eh-blur" not in html(at) and len(views()) == 2
+
+
+def test_an_address_gives_nobody_another_role(full, open_app, monkeypatch):
+    open_app(full, "management")
+    at = AppTest.from_function(_view, args=("flags",), default_timeout=60)
+    for name in ("who", "user", "role"):
+        at.query_params[name] = "admin"
+    at.run()
+    assert "does not include" in at.error[0].value
+    assert not at.dataframe
+
+
 @pytest.mark.parametrize(
     ("user", "barred"),
     [

@@ -49,8 +49,10 @@ class Server:
             "--user",
             user,
         ]
+        self.log = root.parent / "sockets.log"
+        guarded = {"PYTHONPATH": str(ROOT / "tests" / "guard"), "EVENHAND_SOCKET_LOG": str(self.log)}
         self.process = subprocess.Popen(
-            call, cwd=ROOT, env={**os.environ}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            call, cwd=ROOT, env={**os.environ, **guarded}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
         deadline = time.monotonic() + 60
@@ -70,6 +72,7 @@ class Server:
         """kill -9, server and all."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        assert not self.log.exists(), self.log.read_text()  # the server asked for nobody beyond this machine
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +204,39 @@ def test_arabic_runs_from_right_to_left_and_its_marks_sit_on_their_words(world, 
         assert first["right"] > middle
         assert third["right"] <= first["left"] and first["top"] == third["top"]  # on the same line
         assert (first["names"], third["names"]) == ("", "eh-flip") and third["outline"] == "solid"
+        page.close()
+    finally:
+        server.kill()
+
+
+def test_a_blind_review_sends_neither_verdict_nor_score_before_the_ruling(world, browser):
+    ws, store, draw = world
+    (ws.root / "evenhand.toml").write_text("[review]\nblind = true\n")
+    item = store.next_item(draw, sme_id="sme")
+    frames: list[bytes] = []
+
+    def keep(frame: bytes | str) -> None:
+        frames.append(frame if isinstance(frame, bytes) else frame.encode())
+
+    server = Server(ws.root, "sme")
+    try:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.on("websocket", lambda stream: stream.on("framereceived", keep))
+        page.goto(server.url)
+        expect(page.get_by_role("button", name="Save")).to_be_visible(timeout=30_000)
+        drawn(page)
+        sent = b"".join(frames)
+        assert item.text.encode() in sent  # what is sent is seen here
+        secrets = [
+            "The moderator decided", "reads like", "a precedent text", item.moderator_id, item.case_id,
+            item.explanation["sentence"], f"{item.p_overturn:.2f}", f"{item.p_overturn:.0%}", "over_enforcement",
+        ]  # fmt: skip
+        assert not [secret for secret in secrets if secret.encode() in sent]
+        page.keyboard.press("1")
+        expect(page.get_by_role("button", name="Save")).to_be_enabled()
+        page.keyboard.press("s")
+        until(lambda: store.progress(draw).ruled == 1, "S did not save")
+        expect(page.get_by_text("The model gave an overturn")).to_be_visible()
         page.close()
     finally:
         server.kill()

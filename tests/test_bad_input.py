@@ -229,6 +229,61 @@ def test_commands_that_need_a_champion_say_how_to_get_one(desk):
         assert code == 2 and "no champion yet; run `evenhand train`" in out, words
 
 
+def _damage_lake(desk: Desk) -> str:
+    file = decision_files(open_workspace(desk.root))[0]
+    file.write_bytes(file.read_bytes()[:-100])
+    return "FAIL lake"
+
+
+def _damage_store(desk: Desk) -> str:
+    for file in desk.root.glob("store.db*"):  # its log too, which would restore it
+        file.unlink()
+    (desk.root / "store.db").write_text("not a database")
+    return "FAIL store"
+
+
+def _damage_registry(desk: Desk) -> str:
+    (desk.root / "registry").mkdir(exist_ok=True)
+    (desk.root / "registry" / "mlflow.db").write_text("not a database")
+    return "FAIL champion"
+
+
+def _move_encoder(desk: Desk) -> str:
+    config = desk.root / "evenhand.toml"
+    config.write_text(config.read_text().replace('"bundled:multilingual-e5-small"', '"./moved-away"'))
+    return "FAIL encoder"
+
+
+@pytest.mark.parametrize("damage", [_damage_lake, _damage_store, _damage_registry, _move_encoder])
+def test_the_doctor_names_what_is_broken_and_only_that(desk, damage):
+    desk.run("ingest", "decisions", desk.jsonl(GOOD))
+    code, out = desk.run("doctor")
+    failed = {line.split(":")[0] for line in out.splitlines() if line.startswith("FAIL")}
+    assert code == 2 and failed == {"FAIL champion"} and "1 decisions in 1 files" in out
+    broken = damage(desk)
+    code, out = desk.run("doctor")
+    failed = {line.split(":")[0] for line in out.splitlines() if line.startswith("FAIL")}
+    assert code == 2 and failed == {"FAIL champion", broken}, out
+    assert (broken == "FAIL champion") == ("no champion yet" not in out)
+
+
+def test_a_damaged_lake_sends_to_the_doctor(desk):
+    desk.run("ingest", "decisions", desk.jsonl(GOOD))
+    _damage_lake(desk)
+    code, out = desk.run("conflicts")
+    assert (
+        code == 3
+        and "a Parquet file of the workspace is damaged" in out
+        and "`evenhand doctor` names it" in out
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_named(desk, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, out = desk.run("conflicts", "--out", str(tmp_path / "file" / "x.csv"))
+    assert code == 3 and "x.csv: cannot be written" in out and "fix the permissions" in out
+
+
 def _with_small_disk(desk: Desk, size: int, *words: str) -> subprocess.CompletedProcess[str]:
     """A command whose files may not grow beyond `size` bytes: the system refuses the write, as on a full disk."""
     return subprocess.run(

@@ -22,6 +22,7 @@ def test_settings_reach_their_place():
         ("[draw]\nkappa = nan", "not a number"),
         ("model = 3", "expected a table"),
         ("[model", "not valid TOML"),
+        ('[registry]\nmodel_name = "../../other"', "model_name: '../../other' is no plain name"),
     ],
 )
 def test_a_bad_setting_is_named(text, words):

@@ -106,8 +106,10 @@ def _group(rows: pl.LazyFrame, chosen: dict[str, Any], user: User) -> None:
     key = ["conflict_id", "area", "policy_version"]
     same = [pl.col(name) == chosen[name] for name in key]
     group = rows.filter(*same).sort(["deviates", "decided_at"], descending=[True, False]).collect()
-    seen = st.session_state.get("conflict_seen") == chosen["conflict_id"]
-    blurred = session.workspace().config.review.blur and not seen
+    blurred = st.session_state.get("conflict_seen") != chosen["conflict_id"]
+    if blurred and not session.workspace().config.review.blur:  # nobody asks for them: they are seen at once
+        _reveal(chosen["conflict_id"], user)
+        blurred = False
     if blurred:
         st.button(
             "Show the texts", key="conflict_reveal", on_click=_reveal, args=(chosen["conflict_id"], user)

@@ -133,10 +133,12 @@ def _open(model: str, case: dict[str, Any], user: User) -> None:
     """The chosen case: text blurred until asked for, decision, reading, conflict and precedents beside it."""
     card = _card(model, case)
     left, right = st.columns([11, 9], gap="large")
-    seen = st.session_state.get("flag_seen") == case["decision_id"]
+    blurred = st.session_state.get("flag_seen") != case["decision_id"]
+    if blurred and not session.workspace().config.review.blur:  # nobody asks for it: it is seen at once
+        _reveal(case, user)
+        blurred = False
     with left:
         st.html(case_card.facts(case))
-        blurred = session.workspace().config.review.blur and not seen
         st.html(case_text(case["text"], case["language"], spans=card.get("spans", ()), blurred=blurred))
         if blurred:
             st.button("Show the text", key="flag_reveal", on_click=_reveal, args=(case, user))

@@ -102,6 +102,8 @@ def _case(draw: DrawRecord, item: DrawnItem, user: User) -> None:
     if state.get("shown") != item.decision_id:
         state.update(shown=item.decision_id, since=time.monotonic(), revealed=not settings.blur, mode="look")
         state.pop("ruled_label", None)
+        if not settings.blur:  # nobody asks for it: it is seen at once
+            _reveal(item, user)
     case = asdict(item)
     blind = settings.blind
     card: dict[str, Any] = {} if blind else dict(item.explanation)

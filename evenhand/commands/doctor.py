@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from evenhand import __version__
 from evenhand.commands.common import as_json, say_json
-from evenhand.errors import EvenhandError
+from evenhand.errors import EvenhandError, WorkspaceError
 from evenhand.store import Store
 from evenhand.workspace import Workspace, find_workspace, open_workspace
 
@@ -33,7 +36,8 @@ def _extra(package: str) -> str:
 def _encoder(workspace: Workspace) -> str:
     from models.encoder import check_encoder
 
-    return check_encoder(workspace.config.model.encoder)
+    model = workspace.config.model
+    return check_encoder(model.encoder, allow_download=model.allow_download)
 
 
 def _champion(workspace: Workspace) -> str:
@@ -47,11 +51,38 @@ def _lake(workspace: Workspace) -> str:
     from evenhand.lake import decision_files, score_file, scored_models
 
     files = decision_files(workspace)
-    lines = [f"{len(files)} decision files"]
+    lines = [f"{sum(_rows(file) for file in files):,} decisions in {len(files)} files"]
     for model in scored_models(workspace):
         stale = sum(not score_file(workspace, model, file).exists() for file in files)
         lines.append(f"{model}: " + (f"{stale} files not scored yet" if stale else "all scored"))
     return "; ".join(lines)
+
+
+def _rows(file: Path) -> int:
+    try:
+        return int(pq.ParquetFile(file).metadata.num_rows)
+    except (OSError, pa.ArrowException) as problem:
+        raise WorkspaceError(
+            f"{file}: is damaged ({problem}); restore it from a backup, or remove it and ingest that day again"
+        ) from problem
+
+
+def _quarantine(workspace: Workspace) -> str:
+    files = sorted(workspace.quarantine_dir.glob("*.parquet"))
+    return f"{sum(_rows(file) for file in files):,} rows in {len(files)} files, waiting to be mended"
+
+
+def _draws(workspace: Workspace) -> str:
+    from evenhand.draws import frame_hash
+
+    store = Store.open(workspace.store_url)
+    for draw in store.draws():
+        file = workspace.root / draw.frame_file
+        if not file.exists() or frame_hash(file) != draw.frame_hash:
+            raise WorkspaceError(
+                f"{file}: the frame of draw {draw.draw_id} is missing or was changed; restore it from a backup"
+            )
+    return f"the frames of all {len(store.draws())} draws are as they were drawn"
 
 
 def _store(workspace: Workspace) -> str:
@@ -74,8 +105,12 @@ def command(ctx: click.Context, to_json: bool) -> None:
     checks.append(_check("workspace", lambda: str(open_workspace(folder).root)))
     if checks[-1]["ok"]:
         workspace = open_workspace(folder)
-        checks.append(_check("store", lambda: _store(workspace)))
+        store = _check("store", lambda: _store(workspace))
+        checks.append(store)
         checks.append(_check("lake", lambda: _lake(workspace)))
+        checks.append(_check("quarantine", lambda: _quarantine(workspace)))
+        if store["ok"]:
+            checks.append(_check("draws", lambda: _draws(workspace)))
         if versions["torch"] != "not installed":
             checks.append(_check("encoder", lambda: _encoder(workspace)))
             checks.append(_check("champion", lambda: _champion(workspace)))

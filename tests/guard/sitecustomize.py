@@ -32,12 +32,28 @@ if _LOG:
             _refuse(f"connect_ex {address}")
         return _connect_ex(self, address)
 
+    _sendto, _gethostbyname = socket.socket.sendto, socket.gethostbyname
+
+    def sendto(self: socket.socket, data: bytes, *rest: object) -> object:
+        """Send a datagram to loopback only."""
+        if _host(rest[-1]) not in _LOOPBACK:
+            _refuse(f"sendto {rest[-1]}")
+        return _sendto(self, data, *rest)
+
+    def gethostbyname(host: str) -> str:
+        """Resolve loopback names only."""
+        if host not in _LOOPBACK and host != socket.gethostname():
+            _refuse(f"gethostbyname {host}")
+        return _gethostbyname(host)
+
     def getaddrinfo(host: object, *args: object, **kwargs: object) -> object:
         """Resolve loopback names only."""
         if host not in _LOOPBACK and host != socket.gethostname():
             _refuse(f"getaddrinfo {host}")
         return _getaddrinfo(host, *args, **kwargs)
 
+    socket.socket.sendto = sendto
+    socket.gethostbyname = gethostbyname
     socket.socket.connect = connect
     socket.socket.connect_ex = connect_ex
     socket.getaddrinfo = getaddrinfo
