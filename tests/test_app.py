@@ -318,3 +318,15 @@ def test_a_hundred_thousand_flags_are_read_a_page_at_a_time(full, open_app):
         assert at.dataframe[0].value["rank"].to_list() == list(range(51, 101))
     finally:
         target.unlink()
+
+
+def test_flags_that_were_published_without_support_still_open(full, open_app):
+    ws, _ = full
+    target = ws.flags_dir / "evenhand-8.parquet"
+    pl.read_parquet(ws.flags_dir / f"{MODEL}.parquet").drop("support").write_parquet(target)
+    try:
+        at = open_app(full, "ml", "flags")
+        assert any("2,000 flags by evenhand-8" in c.value for c in at.caption)
+        assert at.dataframe[0].value["support"].isna().all()
+    finally:
+        target.unlink()

@@ -284,6 +284,13 @@ def test_a_folder_that_cannot_be_written_is_named(desk, tmp_path):
     assert code == 3 and "x.csv: cannot be written" in out and "fix the permissions" in out
 
 
+def test_an_empty_workspace_says_what_comes_first(desk):
+    code, out = desk.run("conflicts")
+    assert code == 2 and "no decisions yet; run `evenhand ingest decisions FILE`" in out
+    code, out = desk.run("user", "list")
+    assert code == 0 and "nobody yet; add one with `evenhand user add NAME --role sme`" in out
+
+
 def _with_small_disk(desk: Desk, size: int, *words: str) -> subprocess.CompletedProcess[str]:
     """A command whose files may not grow beyond `size` bytes: the system refuses the write, as on a full disk."""
     return subprocess.run(

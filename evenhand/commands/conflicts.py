@@ -42,10 +42,14 @@ def command(
     """List near-identical content that was decided differently, and who deviates from the majority."""
     from evenhand.conflicts import lies, publish_conflicts
     from evenhand.files import atomic_path
+    from evenhand.lake import decision_files
 
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise UserError(f"{out}: conflicts are written as .csv or .parquet")
-    found = publish_conflicts(here(ctx)).filter(*lies(across=across, within_one=within_one))
+    workspace = here(ctx)
+    if not decision_files(workspace):
+        raise UserError(f"{workspace.root}: no decisions yet; run `evenhand ingest decisions FILE`")
+    found = publish_conflicts(workspace).filter(*lies(across=across, within_one=within_one))
     if out is not None:
         with atomic_path(out) as part:
             found.write_csv(part) if out.suffix == ".csv" else found.write_parquet(part)

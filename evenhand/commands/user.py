@@ -72,6 +72,8 @@ def list_users(ctx: click.Context, to_json: bool) -> None:
     users = store.users()
     if to_json:
         return say_json(users)
+    if not users:
+        return click.echo("nobody yet; add one with `evenhand user add NAME --role sme`")
     say_table(
         [
             {
