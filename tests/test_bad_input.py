@@ -279,6 +279,7 @@ def test_a_damaged_lake_sends_to_the_doctor(desk):
 
 
 def test_a_folder_that_cannot_be_written_is_named(desk, tmp_path):
+    desk.run("ingest", "decisions", desk.jsonl(GOOD))
     (tmp_path / "file").write_text("")
     code, out = desk.run("conflicts", "--out", str(tmp_path / "file" / "x.csv"))
     assert code == 3 and "x.csv: cannot be written" in out and "fix the permissions" in out
