@@ -266,7 +266,9 @@ def main() -> None:
             part.write_text(json.dumps(without_nan(out), indent=1) + "\n", encoding="utf-8")
             part.replace(args.json)
     if not plain:
-        raise SystemExit(f"{args.cache}: nothing there of this code and these settings; give --procs 1 or more")
+        raise SystemExit(
+            f"{args.cache}: nothing there of this code and these settings; give --procs 1 or more"
+        )
     _print(out)
     print(f"{out['seconds']} s")
 
