@@ -24,9 +24,8 @@ def card(model: str, case: dict[str, Any]) -> dict[str, Any]:
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the model; the next case will not wait for it")
 def _bundle(root: str, model: str) -> ModelBundle:
-    from models.registry import (
-        Registry,
-    )  # brings torch: the page should not wait for it before a flag is opened
+    # brings torch: the page should not wait for it before a flag is opened
+    from models.registry import Registry
 
     return Registry(session.workspace()).load(model)
 

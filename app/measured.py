@@ -10,14 +10,14 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from evenhand.draws import DOMAINS
 from evenhand.error_rates import Estimand, EstimateTable, Weight, estimate_draws, measure_draws
+from evenhand.frames import DOMAINS
 from evenhand.improvement import ImprovementArea, find_areas
 from evenhand.store import DrawRecord
 from evenhand.store.records import QueueProgress
 
 SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")  # no league table of people
-Stamp = tuple[str, int, int, int]  # workspace, rulings, newest ruling, draws
+Stamp = tuple[str, int, int, int]  # workspace, rulings, of them taken back, draws
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +68,7 @@ class Batch:
 def stamp() -> Stamp:
     """What figures rest on; they are computed again when it changes."""
     store = session.store()
-    rulings = store.rulings()
-    newest = rulings.select(pl.col("id").max()).item()
-    return str(session.workspace().root), rulings.height, int(newest or 0), len(store.draws())
+    return str(session.workspace().root), *store.ruling_count(), len(store.draws())
 
 
 @st.cache_data(show_spinner="Estimating", max_entries=128)

@@ -14,21 +14,18 @@ import polars as pl
 from evenhand.errors import SampleError
 from evenhand.files import atomic_path
 from evenhand.frames import (
-    DOMAINS,
     FrameWriter,
     Ints,
     Population,
     codes,
     collected,
     population,
-    scored_frame,
 )
 from evenhand.lake import scan_decisions, scan_scores
 from evenhand.sampling import Design, Floats, id_numbers, pareto_draw, uniform
 from evenhand.store import DrawnItem, DrawRecord, Store
 from evenhand.workspace import Workspace
 
-__all__ = ["DOMAINS", "frame_hash", "make_draw", "scored_frame"]
 Explain = Callable[[pl.DataFrame], list[dict[str, Any]]]
 
 

@@ -149,32 +149,6 @@ def _highest(p: Floats, count: int, tie: Marks | None) -> Ints:
     return np.asarray(found[order[:count]], np.int64)
 
 
-def inclusion_probabilities(
-    p: Floats,
-    n: int,
-    *,
-    phi: float = 0.0,
-    floor: float = 0.35,
-    cell_floor: float = 0.5,
-    cell: Ints | None = None,
-) -> Floats:
-    """Inclusion probability of each decision, shape (N,), in (0, 1], sum `n`; arguments and errors as of `Design`."""
-    return Design(p, n, floor=floor, cell_floor=cell_floor, cell=cell).probabilities(phi)
-
-
-def choose_phi(
-    p: Floats,
-    n: int,
-    *,
-    kappa: float,
-    floor: float = 0.35,
-    cell_floor: float = 0.5,
-    cell: Ints | None = None,
-) -> float:
-    """The largest take-all share that `kappa` allows (`Design.phi`); arguments and errors as of `Design`."""
-    return Design(p, n, floor=floor, cell_floor=cell_floor, cell=cell).phi(kappa)
-
-
 def id_numbers(ids: Sequence[str] | pl.Series) -> Marks:
     """A 64-bit number for each id, shape (n,): the lake's 16 hex digits read as such, any other id through SHA-256."""
     text = ids if isinstance(ids, pl.Series) else pl.Series(ids, dtype=pl.String)

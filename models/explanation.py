@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.bundle import ENCODER_SHARE, ModelBundle
+from models.classifier import LabelModel
 from models.deletion import Found, Read, search
 from models.precedents import Near
 from models.words import Span, words
@@ -80,11 +81,13 @@ def found_in(bundle: ModelBundle, row: dict[str, Any], spans: Sequence[Span], pr
 
 def reader(bundle: ModelBundle, head: str) -> Read:
     """The label probabilities of `ModelBundle.reading`: encoder and character model mixed."""
+    models: tuple[tuple[float, LabelModel], ...] = (
+        (ENCODER_SHARE, bundle.classifier),
+        (1 - ENCODER_SHARE, bundle.baseline),
+    )
 
     def read(texts: Sequence[str]) -> Floats:
-        by_encoder = bundle.classifier.proba(texts, head)
-        by_characters = bundle.baseline.proba(texts, head)
-        return ENCODER_SHARE * by_encoder + (1 - ENCODER_SHARE) * by_characters
+        return np.asarray(np.sum([share * model.proba(texts, head) for share, model in models], axis=0))
 
     return read
 

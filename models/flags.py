@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from evenhand.draws import DOMAINS
 from evenhand.errors import ModelError, UserError
 from evenhand.files import atomic_path
+from evenhand.frames import DOMAINS
 from evenhand.lake import scan_decisions, scan_scores, scored_models
 from evenhand.workspace import Workspace
 

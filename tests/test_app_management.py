@@ -15,9 +15,9 @@ from app import charts, rate_words
 from app.heat_map import heat_map
 from app.views.error_rates import exact
 from evenhand.change import change
-from evenhand.draws import scored_frame
 from evenhand.error_rates import EstimateTable, Rates, estimate_draws
 from evenhand.estimation import Estimate
+from evenhand.frames import scored_frame
 from evenhand.improvement import find_areas
 from evenhand.lake import scan_decisions
 from evenhand.plan import make_plan

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from evenhand.estimation import domain_totals
-from evenhand.sampling import inclusion_probabilities, pareto_draw
+from evenhand.sampling import Design, pareto_draw
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -139,7 +139,7 @@ def test_the_domains_of_the_simulation_are_sums_of_its_cells():
     rng = np.random.default_rng(4)
     week = population(rng, "over", 0.9, 6_000)
     assert week.auroc == pytest.approx(0.9, abs=0.02) and len(week.p) == 6_000
-    pi = inclusion_probabilities(week.p, 200, phi=0.2, cell=week.cell)
+    pi = Design(week.p, 200, cell=week.cell).probabilities(0.2)
     s = pareto_draw(pi, rng.random(6_000))
     cells = domain_totals(week.p, pi, s, week.y[s], domain=week.cell, domains=40)
     for domain in DOMAINS.values():

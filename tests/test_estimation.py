@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 from evenhand.errors import EstimateError
 from evenhand.estimation import Estimate, domain_totals, estimates, recalibrate
 from evenhand.intervals import mover, wilson
-from evenhand.sampling import choose_phi, inclusion_probabilities, pareto_draw
+from evenhand.sampling import Design, pareto_draw
 
 
 @given(n=st.integers(1, 500), share=st.floats(0, 1))
@@ -50,7 +50,7 @@ def test_the_estimate_is_unbiased_even_when_the_score_is_worthless():
     rng = np.random.default_rng(3)
     _, y = a_population(rng)
     p = rng.random(len(y))
-    pi = inclusion_probabilities(p, 400, phi=0.3)
+    pi = Design(p, 400).probabilities(0.3)
     rates = []
     for _ in range(800):
         s = pareto_draw(pi, rng.random(len(p)))
@@ -62,7 +62,7 @@ def test_the_estimate_is_unbiased_even_when_the_score_is_worthless():
 def test_union_of_domains_equals_the_whole_and_row_order_is_nothing():
     rng = np.random.default_rng(4)
     p, y = a_population(rng)
-    pi = inclusion_probabilities(p, 300)
+    pi = Design(p, 300).probabilities(0.0)
     s = pareto_draw(pi, rng.random(len(p)))
     code = rng.integers(0, 5, len(p))
     whole = domain_totals(p, pi, s, y[s])
@@ -80,7 +80,7 @@ def test_pooling_disjoint_frames_is_an_addition():
     results = []
     for _ in range(2):
         p, y = a_population(rng, 3_000)
-        pi = inclusion_probabilities(p, 200)
+        pi = Design(p, 200).probabilities(0.0)
         s = pareto_draw(pi, rng.random(len(p)))
         results.append((domain_totals(p, pi, s, y[s]), len(p)))
     pooled = estimates(results[0][0] + results[1][0])[0]
@@ -148,7 +148,7 @@ def test_the_interval_covers_as_often_as_promised(scenario):
              "blind": q}[scenario]  # fmt: skip
         truth = np.where(q < np.median(q), q + 0.04, q) if scenario == "blind" else q
         y = (rng.random(len(q)) < truth).astype(float)
-        pi = inclusion_probabilities(p, 500, phi=choose_phi(p, 500, kappa=1.0))
+        pi = Design(p, 500).probabilities(Design(p, 500).phi(1.0))
         for _ in range(100):
             s = pareto_draw(pi, rng.random(len(p)))
             e = estimates(domain_totals(p, pi, s, y[s]))[0]

@@ -19,7 +19,6 @@ from evenhand.sampling import (
     capped,
     hashed_uniform,
     id_numbers,
-    inclusion_probabilities,
     pareto_draw,
     partial_probabilities,
 )
@@ -121,7 +120,7 @@ def test_hashed_numbers_of_neighbours_are_unlike(seed):
 @settings(max_examples=100, deadline=None)
 @given(p=scores, share=chances, part=chances)
 def test_probabilities_of_a_part_sum_to_the_part(p, share, part):
-    pi = inclusion_probabilities(p, max(1, round(share * len(p))), phi=0.3)
+    pi = Design(p, max(1, round(share * len(p)))).probabilities(0.3)
     certain, sampled = int((pi >= 1).sum()), round(float(pi[pi < 1].sum()))
     m, c = round(part * sampled), round(part * certain)
     fresh = partial_probabilities(pi, sampled=m, certain=c)
@@ -135,7 +134,7 @@ def test_probabilities_of_a_part_sum_to_the_part(p, share, part):
 @given(seeds)
 def test_estimates_do_not_change_with_the_order_of_rows(seed):
     p, y, cell, rng = a_frame(seed)
-    pi = inclusion_probabilities(p, 80, phi=0.2, cell=cell)
+    pi = Design(p, 80, cell=cell).probabilities(0.2)
     s = pareto_draw(pi, rng.random(len(p)))
     order = rng.permutation(len(p))
     back, within = np.argsort(order), rng.permutation(len(s))
@@ -153,7 +152,7 @@ def test_estimates_do_not_change_with_the_order_of_rows(seed):
 def test_estimates_do_not_change_with_the_partition_of_the_frame(seed, parts):
     """The frame in pieces, whose sums are added up, gives what the frame in one piece gives."""
     p, y, cell, rng = a_frame(seed)
-    pi = inclusion_probabilities(p, 80, phi=0.2)
+    pi = Design(p, 80).probabilities(0.2)
     s = pareto_draw(pi, rng.random(len(p)))
     fit = calibrated(p[s], pi[s], y[s], None)
     whole = frame_totals(p, pi, fit, domain=cell, domains=4)
@@ -168,7 +167,7 @@ def test_estimates_do_not_change_with_the_partition_of_the_frame(seed, parts):
 @given(seeds)
 def test_the_union_of_strata_is_the_pooled_estimate(seed):
     p, y, cell, rng = a_frame(seed)
-    pi = inclusion_probabilities(p, 80, phi=0.2, cell=cell)
+    pi = Design(p, 80, cell=cell).probabilities(0.2)
     s = pareto_draw(pi, rng.random(len(p)))
     parts = domain_totals(p, pi, s, y[s], domain=cell, domains=4)
     pooled, direct = (
@@ -188,7 +187,7 @@ def test_an_estimate_is_unbiased_in_every_cell_of_a_world_the_model_does_not_kno
     rng = np.random.default_rng(8)
     cell, p = rng.integers(0, 4, 2_000), rng.beta(1, 12, 2_000)
     y = (rng.random(2_000) < np.array([0.01, 0.05, 0.1, 0.3])[cell]).astype(float)
-    pi = inclusion_probabilities(p, 200, phi=0.25, cell=cell)
+    pi = Design(p, 200, cell=cell).probabilities(0.25)
     rates = []
     for _ in range(1_500):
         s = pareto_draw(pi, rng.random(2_000))
@@ -319,7 +318,7 @@ def test_every_budget_and_extreme_scores_end_in_an_interval_that_makes_sense(p, 
 
 def test_no_rulings_at_all_is_not_known_and_not_an_error():
     p, none = np.full(50, 0.1), np.array([], int)
-    pi = inclusion_probabilities(p, 5)
+    pi = Design(p, 5).probabilities(0.0)
     found = estimates(domain_totals(p, pi, none, np.array([])))[0]
     assert found.status == "unknown" and found.reviews_needed == 30 and (found.low, found.high) == (0.0, 1.0)
     nothing = sample_totals(p[none], pi[none], np.array([]), (0.0, 1.0), domain=none, domains=2)

@@ -7,7 +7,7 @@ from scored_world import draw, rule, true_rate
 
 from evenhand.error_rates import estimate_draws
 from evenhand.partial import partly_reviewed
-from evenhand.sampling import inclusion_probabilities, pareto_draw
+from evenhand.sampling import Design, pareto_draw
 
 N = 2_000  # decisions: half in Thai with few errors, half in English with many
 
@@ -18,7 +18,7 @@ def population():
     thai = np.arange(N) % 2 == 0
     wrong = rng.random(N) < np.where(thai, 0.02, 0.30)
     p = np.clip(rng.beta(1, 9, N), 0.01, 0.9)
-    pi = inclusion_probabilities(p, 400, phi=0.2)
+    pi = Design(p, 400).probabilities(0.2)
     frame = pl.DataFrame({"market": "TH", "language": np.where(thai, "th", "en"), "pi": pi, "inside": True})
     return frame, wrong
 

@@ -5,7 +5,7 @@ import pytest
 from evenhand.errors import SampleError
 from evenhand.estimation import domain_totals, estimates
 from evenhand.plan import make_plan
-from evenhand.sampling import choose_phi, inclusion_probabilities, pareto_draw
+from evenhand.sampling import Design, pareto_draw
 
 OPTIONS = {"kappa": 1.0, "floor": 0.35, "cell_floor": 0.5, "cells": ("market", "area"), "by": "market",
            "minutes_per_case": 1.5}  # fmt: skip
@@ -26,8 +26,8 @@ def test_the_plan_keeps_its_word():
     plan = make_plan(frame, 300, **OPTIONS)
     p, rng = frame["p_overturn"].to_numpy(), np.random.default_rng(1)
     cell = frame.select(pl.struct("market", "area").rank("dense")).to_series().to_numpy().astype(np.int64)
-    phi = choose_phi(p, 300, kappa=1.0, cell=cell)
-    pi = inclusion_probabilities(p, 300, phi=phi, cell=cell)
+    phi = Design(p, 300, cell=cell).phi(1.0)
+    pi = Design(p, 300, cell=cell).probabilities(phi)
     found, widths = [], []
     for _ in range(150):
         y = (rng.random(len(p)) < p).astype(float)

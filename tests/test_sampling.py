@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from evenhand.errors import SampleError
 from evenhand.sampling import (
-    choose_phi,
+    Design,
     hashed_uniform,
-    inclusion_probabilities,
     pareto_draw,
     partial_probabilities,
 )
@@ -21,7 +20,7 @@ scores = st.lists(st.floats(0, 1), min_size=2, max_size=60).map(np.array)
 @given(p=scores, share=st.floats(0, 1), phi=st.sampled_from([0.0, 0.3, 0.7]), cells=st.integers(1, 5))
 def test_probabilities_sum_to_the_budget_and_lie_in_range(p, share, phi, cells):
     n = max(1, int(share * len(p)))
-    pi = inclusion_probabilities(p, n, phi=phi, cell=np.arange(len(p)) % cells)
+    pi = Design(p, n, cell=np.arange(len(p)) % cells).probabilities(phi)
     assert pi.sum() == pytest.approx(n)
     assert (pi > 0).all() and (pi <= 1).all()
 
@@ -33,7 +32,7 @@ def test_row_order_does_not_change_the_draw(p, seed):
     n = max(1, len(p) // 3)
 
     def drawn(order):
-        pi = inclusion_probabilities(p[order], n)
+        pi = Design(p[order], n).probabilities(0.0)
         return {ids[order][i] for i in pareto_draw(pi, hashed_uniform(str(seed), list(ids[order])))}
 
     distinct = np.unique(p).size == p.size
@@ -46,7 +45,7 @@ def test_row_order_does_not_change_the_draw(p, seed):
 def test_the_draw_has_the_exact_size_and_takes_certain_units():
     rng = np.random.default_rng(1)
     p = rng.beta(1, 20, 5_000)
-    pi = inclusion_probabilities(p, 300, phi=0.3)
+    pi = Design(p, 300).probabilities(0.3)
     chosen = pareto_draw(pi, rng.random(5_000))
     assert len(chosen) == len(set(chosen)) == 300
     assert set(np.flatnonzero(pi >= 1)) <= set(chosen)
@@ -55,7 +54,7 @@ def test_the_draw_has_the_exact_size_and_takes_certain_units():
 def test_units_are_drawn_as_often_as_promised():
     rng = np.random.default_rng(2)
     p = rng.beta(1, 9, 200)
-    pi = inclusion_probabilities(p, 40, phi=0.2)
+    pi = Design(p, 40).probabilities(0.2)
     hits = np.zeros(200)
     for _ in range(3_000):
         hits[pareto_draw(pi, rng.random(200))] += 1
@@ -71,7 +70,7 @@ def test_certain_cases_are_spread_over_the_queue():
 
 def test_a_first_part_of_the_queue_has_probabilities_that_sum_to_it():
     p = np.random.default_rng(4).beta(1, 9, 1_000)
-    pi = inclusion_probabilities(p, 200, phi=0.3)
+    pi = Design(p, 200).probabilities(0.3)
     certain = int((pi >= 1).sum())
     part = partial_probabilities(pi, sampled=50, certain=certain // 2)
     assert part[pi < 1].sum() == pytest.approx(50)
@@ -82,27 +81,27 @@ def test_a_first_part_of_the_queue_has_probabilities_that_sum_to_it():
 
 def test_more_width_allowed_means_more_hunting():
     p = np.random.default_rng(5).beta(0.3, 6, 20_000)
-    assert choose_phi(p, 500, kappa=1.25) >= choose_phi(p, 500, kappa=1.0) >= 0.0
-    assert choose_phi(p, 500, kappa=1.5) > 0
+    assert Design(p, 500).phi(1.25) >= Design(p, 500).phi(1.0) >= 0.0
+    assert Design(p, 500).phi(1.5) > 0
 
 
 @pytest.mark.parametrize("n", [0, -1, 11])
 def test_a_budget_that_does_not_fit_is_refused(n):
     with pytest.raises(SampleError, match="frame of 10 decisions"):
-        inclusion_probabilities(np.full(10, 0.1), n)
+        Design(np.full(10, 0.1), n).probabilities(0.0)
 
 
 @pytest.mark.parametrize("p", [np.zeros(10), np.ones(10), np.full(10, 0.3), np.array([0.0, 1.0] * 5)])
 @pytest.mark.parametrize("n", [1, 5, 10])
 def test_extreme_scores_still_give_a_valid_design(p, n):
-    pi = inclusion_probabilities(p, n, phi=choose_phi(p, n, kappa=1.0))
+    pi = Design(p, n).probabilities(Design(p, n).phi(1.0))
     assert pi.sum() == pytest.approx(n) and (pi > 0).all()
     assert len(pareto_draw(pi, hashed_uniform("s", [str(i) for i in range(10)]))) == n
 
 
 def test_a_missing_score_is_refused():
     with pytest.raises(SampleError, match="score the decisions again"):
-        inclusion_probabilities(np.array([0.1, np.nan]), 1)
+        Design(np.array([0.1, np.nan]), 1).probabilities(0.0)
 
 
 def test_hashed_numbers_are_uniform_and_the_same_everywhere():

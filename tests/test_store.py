@@ -186,7 +186,9 @@ def test_the_queue_moves_on_past_rulings_and_skips(drawn):
 def test_undo_brings_the_case_back_and_keeps_the_record(drawn):
     drawn.add_rulings([a_ruling(0)], by="sam")
     ruling = drawn.last_ruling("d1", sme_id="sam")
+    assert drawn.ruling_count() == (1, 0)
     drawn.undo_ruling(ruling, by="sam")
+    assert drawn.ruling_count() == (1, 1)
     assert drawn.next_item("d1", sme_id="sam").position == 0
     assert drawn.rulings().height == 0 and drawn.rulings(current=False).height == 1
     with pytest.raises(UserError, match="taken back already"):

@@ -11,8 +11,8 @@ import streamlit as st
 from app import charts, measured, session
 from app.rate_words import as_typed, domain_name, sentence
 from app.text import figure, spoken
-from evenhand.draws import scored_frame
 from evenhand.errors import SampleError
+from evenhand.frames import scored_frame
 from evenhand.lake import decision_files, scored_models
 from evenhand.plan import KAPPAS, Plan, make_plan
 

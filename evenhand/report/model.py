@@ -8,9 +8,9 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 
 from evenhand.change import Change, change
-from evenhand.draws import DOMAINS
 from evenhand.error_rates import OUTCOMES, EstimateTable, Measure, Rates, estimate_draws, measure_draws
 from evenhand.errors import EstimateError
+from evenhand.frames import DOMAINS
 from evenhand.improvement import ImprovementArea, find_areas
 from evenhand.report.confusions import ConfusionRate, confusion_rates
 from evenhand.report.words import Names, day

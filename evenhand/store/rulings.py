@@ -95,6 +95,13 @@ class RulingMethods(StoreBase):
         with self._reading() as session:
             return frames.rulings_frame(session.execute(query.order_by(RulingRow.id)).all())
 
+    def ruling_count(self) -> tuple[int, int]:
+        """How many rulings were ever stored, and how many of them taken back: both only grow, so a change of either shows."""
+        with self._reading() as session:
+            stored = session.scalar(select(func.count()).select_from(RulingRow))
+            undone = session.scalar(select(func.count()).select_from(UndoRow))
+        return int(stored or 0), int(undone or 0)
+
     def undo_ruling(self, ruling_id: int, *, by: str) -> None:
         """Take a ruling back. The ruling stays on record; UserError if it is not there or taken back already."""
         at = datetime.now(UTC)
