@@ -2,7 +2,7 @@
 
     make demo APP=0 && .venv/bin/python docs/screenshots/take.py demo-workspace [PAGE ...]
 
-With PAGE (overview, flags, ...) only those pages. Only invented texts are on them. Looking leaves two users, a few skipped cases and
+With PAGE (review, overview, flags, ...) only those pages. Only invented texts are on them. Looking leaves two users, a few skipped cases and
 an audit trail in the workspace.
 """
 
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -28,8 +30,9 @@ PAGES = {"overview": True, "flags": True, "conflicts": True, "error-rates": True
          "method": False, "models": True}  # fmt: skip
 
 
-def serve(workspace: Path, user: str) -> tuple[subprocess.Popen[bytes], str]:
-    """The app on a free port, as `user`."""
+@contextmanager
+def serve(workspace: Path, user: str) -> Iterator[str]:
+    """The address of the app on a free port, as `user`; it is stopped whatever happens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -47,12 +50,17 @@ def serve(workspace: Path, user: str) -> tuple[subprocess.Popen[bytes], str]:
     ]
     server = subprocess.Popen(call, stdout=subprocess.DEVNULL, env={**os.environ})
     url = f"http://127.0.0.1:{port}/"
-    while True:
-        try:
-            urllib.request.urlopen(url + "_stcore/health", timeout=2).close()
-            return server, url
-        except OSError:
-            time.sleep(0.2)
+    try:
+        while server.poll() is None:
+            try:
+                urllib.request.urlopen(url + "_stcore/health", timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def settled(page: Page) -> None:
@@ -104,23 +112,21 @@ def reviews(browser: Browser, workspace: Path) -> None:
         ("demo-admin", "review", "light"), ("demo-admin", "review-dark", "dark"),
         ("sme-sa", "review-arabic", "light"), ("sme-th", "review-thai", "light"),
     ):  # fmt: skip
-        server, url = serve(workspace, user)
-        review(browser, url, name, scheme, seek=name == "review")
-        server.terminate()
-        server.wait()
+        with serve(workspace, user) as url:
+            review(browser, url, name, scheme, seek=name == "review")
 
 
 def main() -> None:
     """Take them all, or those named."""
-    workspace, wanted = Path(sys.argv[1]), sys.argv[2:]
+    workspace, wanted = Path(sys.argv[1]), sys.argv[2:] or ["review", *PAGES]
+    if unknown := sorted(set(wanted) - {"review", *PAGES}):
+        raise SystemExit(f"no page {unknown[0]!r}; there is review, {', '.join(PAGES)}")
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        if not wanted:
+        if "review" in wanted:
             reviews(browser, workspace)
-        server, url = serve(workspace, "demo-admin")
-        pages(browser, url, wanted or list(PAGES))
-        server.terminate()
-        server.wait()
+        with serve(workspace, "demo-admin") as url:
+            pages(browser, url, [name for name in PAGES if name in wanted])
         browser.close()
 
 
