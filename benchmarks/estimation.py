@@ -86,7 +86,7 @@ MEASURED_CODE = {
     sampling: ("capped", "Design", "_highest", "pareto_draw", "_spread", "_EDGE", "PHI_MAX", "BELIEF"),
     estimation: (
         "recalibrate", "calibrated", "frame_totals", "sample_totals", "_modelled", "_verdicts", "_spread", "estimates",
-        "_effective", "_estimate", "ENOUGH", "SMOOTH", "_EDGE",
+        "_effective", "_estimate", "ENOUGH", "RULED", "SMOOTH", "_EDGE",
     ),
     intervals: ("wilson_rate", "logit_t"),
 }  # fmt: skip

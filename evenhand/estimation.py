@@ -26,6 +26,9 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 ENOUGH = 30.0  # effective reviews below which a rate is "unknown"
+RULED = (
+    15  # rulings below which it is as well: what the model adds may not be the better half of the evidence
+)
 SMOOTH = 40.0  # degrees of freedom from which logit-t holds; below, Wilson's interval
 CLUSTERS = 10  # reviewed clusters of a domain below which a variance between them cannot be told
 _EDGE = 1e-6
@@ -355,8 +358,8 @@ def _estimate(
             rate=rate, low=0.0, high=1.0, n_eff=0.0, method="none", status="unknown",
             reviews_needed=min(population, int(ENOUGH)), **common,
         )  # fmt: skip
-    known = reviewed >= 2 and n_eff >= ENOUGH
-    more = 0 if known else max(1, int(np.ceil(reviewed * (ENOUGH / max(n_eff, 0.5) - 1))))
+    known = reviewed >= RULED and n_eff >= ENOUGH
+    more = 0 if known else max(1, RULED - reviewed, int(np.ceil(reviewed * (ENOUGH / max(n_eff, 0.5) - 1))))
     return Estimate(
         rate=rate,
         low=low,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from evenhand.errors import SampleError
-from evenhand.estimation import ENOUGH
+from evenhand.estimation import ENOUGH, RULED
 from evenhand.frames import Ints, codes
 from evenhand.sampling import Design
 
@@ -113,7 +113,7 @@ def make_plan(
         domains=_domains(*_named(frame, by), p, pi, variance, budget, target),
         by=by,
         target=target,
-        unknown_cells=_unknown(cell, p, variance),
+        unknown_cells=_unknown(cell, p, pi, variance),
         advice=_advice(chosen, p),
     )
 
@@ -158,9 +158,10 @@ def _effective(code: Ints, p: Floats, variance: Floats) -> tuple[Floats, Floats,
     return mean, of_mean, mean * (1 - mean) / np.maximum(of_mean, 1e-300)
 
 
-def _unknown(cell: Ints, p: Floats, variance: Floats) -> float:
+def _unknown(cell: Ints, p: Floats, pi: Floats, variance: Floats) -> float:
     """Share of the cells that will stay unknown."""
-    return float(np.mean(_effective(cell, p, variance)[2] < ENOUGH))
+    measured = (_effective(cell, p, variance)[2] >= ENOUGH) & (np.bincount(cell, pi) >= RULED)
+    return float(1 - np.mean(measured))
 
 
 def _domains(
@@ -178,7 +179,7 @@ def _domains(
                 reviews=float(reviews[i]),
                 expected_rate=float(mean[i]),
                 half_width=half,
-                measured=bool(n_eff[i] >= ENOUGH),
+                measured=bool(n_eff[i] >= ENOUGH and reviews[i] >= RULED),
                 reviews_for_target=min(int(np.ceil(budget * (half / target) ** 2)), len(p)),
             )
         )

@@ -107,6 +107,19 @@ def test_thin_evidence_is_called_unknown():
     assert (nothing.n_reviewed, nothing.low, nothing.high, nothing.method) == (0, 0.0, 1.0, "none")
 
 
+def test_a_sure_model_does_not_replace_rulings():
+    """The likely errors are all reviewed, the model vouches for the rest: a large effective number from ten rulings."""
+    p = np.r_[np.full(10, 0.9), np.full(290, 0.001), np.full(20_000, 0.01)]
+    pi = np.r_[np.ones(10), np.full(20_290, 0.02)]
+    cell = np.r_[np.zeros(300, int), np.ones(20_000, int)]
+    s = np.r_[np.arange(10), np.arange(300, 700)]
+    y = np.r_[np.ones(9), 0.0, np.arange(400) % 50 == 0].astype(float)
+    few, many = estimates(domain_totals(p, pi, s, y, domain=cell, domains=2))
+    assert few.n_reviewed == 10 and few.n_eff >= 30
+    assert few.status == "unknown" and few.reviews_needed == 5
+    assert many.status == "measured"
+
+
 def test_an_impossible_class_gets_no_model_mass():
     rng = np.random.default_rng(6)
     p, y = a_population(rng, 2_000)

@@ -11,7 +11,7 @@ from app.rate_words import day, evidence, number, period, sentence
 from app.text import spoken
 from evenhand.error_rates import EstimateTable
 from evenhand.errors import EstimateError
-from evenhand.estimation import ENOUGH
+from evenhand.estimation import ENOUGH, RULED
 from evenhand.report.words import listed
 
 _INTERVALS = {
@@ -69,7 +69,7 @@ def _estimate(table: EstimateTable) -> None:
             " bad one cannot bias the rate.\n"
             f"- The 95% interval is made {_INTERVALS[total.method]}. Where errors come in clusters (one moderator, one item that"
             " several decided) it is widened.\n"
-            f"- Fewer than {ENOUGH:.0f} effective reviews count as not known yet, and the pages say how many are missing."
+            f"- Fewer than {ENOUGH:.0f} effective reviews, or fewer than {RULED} real ones, count as not known yet, and the pages say how many are missing."
         )
     with right:
         st.subheader("What a rate is not")

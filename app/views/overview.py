@@ -23,6 +23,7 @@ from app.text import figure, spoken
 from app.views.improvement import overdue, place_name
 from evenhand.error_rates import EstimateTable
 from evenhand.errors import EstimateError
+from evenhand.estimation import ENOUGH, RULED
 from evenhand.improvement import ImprovementArea
 from evenhand.report.words import listed
 from evenhand.reviewed import PERIODS
@@ -101,7 +102,7 @@ def _trend(at: measured.Stamp) -> None:
     said = f"Bands are 95% intervals; the small figures are reviews. A {step} is cut where a new policy version came into force."
     if thin:
         each = f"{step}s are" if thin > 1 else f"{step} is"
-        said += f" “?”: {thin} of {len(rows)} {each} not known yet, with fewer than 30 effective reviews."
+        said += f" “?”: {thin} of {len(rows)} {each} not known yet, with fewer than {ENOUGH:.0f} effective reviews or {RULED} real ones."
     st.caption(said)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenhand.estimation import ENOUGH
+from evenhand.estimation import ENOUGH, RULED
 from evenhand.improvement import FALSE_SHARE
 from evenhand.report.model import Drawn, Report
 from evenhand.report.words import capital, day, listed, percent, shown, spoken, within
@@ -30,7 +30,7 @@ def general(report: Report) -> tuple[str, ...]:
         " not drawn (appeals, spot checks) enter no rate.",
         "Intervals are 95% intervals: Student's on the logit scale where enough errors carry it, else Wilson's with the effective"
         " number of reviews. “Reviewed” counts cases; “effective reviews” says how many of a plain random draw would be as good.",
-        f"A rate with fewer than {ENOUGH:.0f} effective reviews is called not known yet. That is no zero. A modelled rate, where one"
+        f"A rate with fewer than {ENOUGH:.0f} effective reviews, or fewer than {RULED} real ones, is called not known yet. That is no zero. A modelled rate, where one"
         " is given, is what neighbouring cells and the model suggest: it is no measurement, and it is not ranked.",
         "Over-enforcement, under-enforcement and wrong labels are shares of all decisions and are never netted. Where the policy"
         " was unclear, it is nobody's error and not in the error rate. Across a change of policy version the trend is cut.",
