@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -128,6 +129,11 @@ def _text(raw: Mapping[str, Any], name: str, default: str, where: str) -> str:
     return value.strip()
 
 
+def _title(raw: Mapping[str, Any], name: str, where: str) -> str:
+    """The title on one line; without one, the name as a person reads it."""
+    return " ".join(_text(raw, "title", "", where).split()) or name.replace("_", " ").capitalize()
+
+
 def _list(raw: Mapping[str, Any], name: str, where: str) -> list[Any]:
     value = raw[name]
     if not isinstance(value, list):
@@ -159,7 +165,7 @@ def _label(raw: Mapping[str, Any], where: str) -> Label:
         raise PolicyError(f"{where}: 'markets' should map a market to its clause, like TH: The clause.")
     return Label(
         name=name,
-        title=_text(raw, "title", name.replace("_", " ").capitalize(), where),
+        title=_title(raw, name, where),
         clause_id=_text(raw, "clause_id", "", where),
         clause=" ".join(_text(raw, "clause", "", where).split()),
         severity=severity,
@@ -177,9 +183,7 @@ def _area(raw: Mapping[str, Any], where: str) -> Area:
         raise PolicyError(f"{where}: needs at least two labels, the first of them 'not violating'")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise PolicyError(f"{where}: label {twice[0]!r} stands there twice; rename one")
-    return Area(
-        name=name, title=_text(raw, "title", name.replace("_", " ").capitalize(), where), labels=labels
-    )
+    return Area(name=name, title=_title(raw, name, where), labels=labels)
 
 
 def parse_policy(text: str, source: str = "policy") -> PolicyVersion:
@@ -250,6 +254,33 @@ def _label_changes(area: str, old: Label, new: Label) -> list[PolicyChange]:
                 )
             )
     return changes
+
+
+def titles(policies: Iterable[PolicyVersion]) -> dict[tuple[str, str], str]:
+    """What people call areas and labels: their titles in the newest of these versions that has them.
+
+    Keys are (area, "") for an area and (area, label) for a label, by name; ("", label) is the label of whatever area, where every
+    area calls it the same. A title that two names share tells neither apart and is left out: the name is better there.
+
+    >>> hate = Area(name="hate", title="Hate speech", labels=(Label(name="ok", title="Fine", clause_id="", clause=""),))
+    >>> titles([PolicyVersion(version="1", title="", effective_from=date(2026, 1, 1), areas=(hate,))])
+    {('hate', ''): 'Hate speech', ('hate', 'ok'): 'Fine', ('', 'ok'): 'Fine'}
+    """
+    found: dict[tuple[str, str], str] = {}
+    for policy in sorted(policies, key=lambda policy: (policy.effective_from, policy.version)):
+        for area in policy.areas:
+            found[area.name, ""] = area.title
+            found |= {(area.name, label.name): label.title for label in area.labels}
+    called: dict[str, set[str]] = {}
+    for (_, label), title in found.items():
+        called.setdefault(label, set()).add(title)
+    found |= {("", label): title for label, (title, *more) in called.items() if label and not more}
+    siblings = Counter((bool(label), label and area, title) for (area, label), title in found.items())
+    return {
+        (area, label): title
+        for (area, label), title in found.items()
+        if siblings[bool(label), label and area, title] == 1
+    }
 
 
 def diff_policies(old: PolicyVersion, new: PolicyVersion) -> list[PolicyChange]:

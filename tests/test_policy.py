@@ -1,7 +1,7 @@
 import pytest
 
 from evenhand.errors import PolicyError
-from evenhand.policy import diff_policies, parse_policy
+from evenhand.policy import diff_policies, parse_policy, titles
 from evenhand.samples import sample_policies
 
 GOOD = """
@@ -69,3 +69,45 @@ def test_the_sample_versions_differ_where_they_say():
     assert ("clause_changed", "harassment", "insult") in kinds
     assert ("severity_changed", "regulated_goods", "promotion") in kinds
     assert len(old.areas) == 6
+
+
+def test_titles_are_those_of_the_newest_version_that_has_the_name():
+    old = GOOD.replace("- name: spam\n", "- name: spam\n    title: Junk\n", 1).replace(
+        "{name: scam,", "{name: scam, title: Fraud,"
+    )
+    new = GOOD.replace("house/1", "house/2").replace("2026-01", "2026-05")
+    new = new.replace("- name: spam\n", "- name: spam\n    title: Spam and scams\n", 1)
+    new = "\n".join(line for line in new.splitlines() if "scam," not in line)
+    found = titles([parse_policy(new), parse_policy(old)])
+    assert found["spam", ""] == "Spam and scams"
+    assert found["spam", "scam"] == found["", "scam"] == "Fraud", "only the old version has it"
+    assert found["spam", "fine"] == "Fine", "no title is written there"
+
+
+def test_a_label_that_areas_call_differently_has_no_title_without_its_area():
+    def area(name: str, title: str) -> str:
+        return f"""  - name: {name}
+    title: {name} area
+    labels:
+      - {{name: fine, clause: All else.}}
+      - {{name: violation, title: {title}, clause: Not allowed.}}
+"""
+
+    text = (
+        "version: v\neffective_from: 2026-01-01\nareas:\n"
+        + area("hate", "Hate speech")
+        + area("spam", "Spam")
+    )
+    found = titles([parse_policy(text)])
+    assert found["hate", "violation"] == "Hate speech" and found["spam", "violation"] == "Spam"
+    assert found["", "fine"] == "Fine" and ("", "violation") not in found
+
+
+def test_a_title_that_two_names_share_is_left_out():
+    twice = GOOD.replace("{name: scam,", "{name: scam, title: Spam,")
+    assert {key for key in titles([parse_policy(twice)]) if key[0]} == {("spam", ""), ("spam", "fine")}
+
+
+def test_a_title_stands_on_one_line():
+    text = GOOD.replace("- name: spam\n", '- name: spam\n    title: "Spam\\nand scams"\n', 1)
+    assert parse_policy(text).area("spam").title == "Spam and scams"
