@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.rate_words import day, domain_name, evidence, interval, number
+from app.rate_words import Titles, day, domain_names, evidence, interval, number
 from evenhand.change import Change
 from evenhand.error_rates import EstimateTable
 from evenhand.estimation import Estimate
@@ -34,7 +34,7 @@ def _dressed(layers: list[alt.Chart], height: object) -> alt.LayerChart:
     )
 
 
-def domain_rows(table: EstimateTable, outcome: str) -> pd.DataFrame:
+def domain_rows(table: EstimateTable, outcome: str, titles: Titles) -> pd.DataFrame:
     """One row a domain: domain, rate (missing where not known yet), low, high, reviewed, status, says; fractions.
 
     Highest rate first, then what is not known yet by name; periods in their own order.
@@ -46,7 +46,7 @@ def domain_rows(table: EstimateTable, outcome: str) -> pd.DataFrame:
         missing = f"not known yet · n {estimate.n_reviewed:,}, about {estimate.reviews_needed:,} more"
         rows.append(
             {
-                "domain": " · ".join(domain_name(column, value) for column, value in rates.domain.items()),
+                "domain": " · ".join(domain_names(rates.domain, titles).values()),
                 "rate": estimate.rate if known else None,
                 "low": estimate.low,
                 "high": estimate.high,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from app.rate_words import domain_name
+from app.rate_words import Titles, domain_name
 from app.text import spoken
 from evenhand.error_rates import EstimateTable, Rates
 from evenhand.estimation import Estimate
@@ -17,18 +17,21 @@ KEY = (
 )
 
 
-def heat_map(table: EstimateTable, outcome: str, *, row: str, column: str, title: str) -> str:
+def heat_map(table: EstimateTable, outcome: str, *, row: str, column: str, title: str, titles: Titles) -> str:
     """HTML of the crossing of `row` and `column`, in the order of their names: a modelled cell ranks nowhere."""
     cells = {(rates.domain[row], rates.domain[column]): rates for rates in table.domains}
     known = [getattr(rates, outcome) for rates in cells.values()]
     top = max((e.rate for e in known if e.status == "measured"), default=0.0)
-    rows, columns = sorted({key[0] for key in cells}), sorted({key[1] for key in cells})
-    head = "".join(f'<th scope="col" dir="auto">{escape(domain_name(column, name))}</th>' for name in columns)
+    rows, columns = (
+        sorted((domain_name(split, name, titles), name) for name in {key[place] for key in cells})
+        for place, split in enumerate((row, column))
+    )
+    head = "".join(f'<th scope="col" dir="auto">{escape(shown)}</th>' for shown, _ in columns)
     body = "".join(
-        f'<tr><th scope="row" dir="auto">{escape(domain_name(row, name))}</th>'
-        + "".join(_cell(cells.get((name, other)), outcome, top) for other in columns)
+        f'<tr><th scope="row" dir="auto">{escape(shown)}</th>'
+        + "".join(_cell(cells.get((name, other)), outcome, top) for _, other in columns)
         + "</tr>"
-        for name in rows
+        for shown, name in rows
     )
     return (
         f'{KEY}<div class="eh-heat"><table><caption>{escape(title)}, by {escape(spoken(row).lower())} and'

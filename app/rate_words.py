@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 from app.text import spoken
@@ -13,6 +14,7 @@ from evenhand.report.words import KINDS, Names, capital
 #: The kinds of error, as a person reads them; the first is all of them together.
 OUTCOMES = {"total": "All errors", **KINDS}
 UNCLEAR = {"policy_unclear": "Policy unclear"}  # nobody's error, so in no sum
+Titles = Mapping[tuple[str, str], str]  # as `evenhand.policy.titles` gives them
 _NAMES = Names([])
 
 
@@ -76,11 +78,31 @@ def day(value: date) -> str:
     return f"{value.day} {value:%b %Y}"
 
 
-def domain_name(column: str, value: str) -> str:
-    """A value of a column as a person reads it."""
+def domain_name(column: str, value: str, titles: Titles, area: str = "") -> str:
+    """A value of a column as a person reads it: an area or a label by its title (`session.titles`), a label as `area` calls it.
+
+    >>> domain_name("area", "hate", {("hate", ""): "Hate speech"}), domain_name("queue", "live_video", {})
+    ('Hate speech', 'Live video')
+    """
     if column == "language":
         return _NAMES.value(column, value)
-    return spoken(value) if value.islower() and column != "policy_version" else value
+    title = titles.get({"area": (value, ""), "label": (area, value)}.get(column, ("", "")))
+    return title or (spoken(value) if value.islower() and column != "policy_version" else value)
+
+
+def domain_names(where: Mapping[str, str], titles: Titles) -> dict[str, str]:
+    """The values of a slice as a person reads them, by column."""
+    area = where.get("area", "")
+    return {column: domain_name(column, value, titles, area) for column, value in where.items()}
+
+
+def place_name(where: Mapping[str, str], titles: Titles) -> str:
+    """A slice in words.
+
+    >>> place_name({"market": "TH", "area": "hate"}, {("hate", ""): "Hate speech"})
+    'Market: TH · Area: Hate speech'
+    """
+    return " · ".join(f"{spoken(column)}: {name}" for column, name in domain_names(where, titles).items())
 
 
 def sentence(text: str) -> str:

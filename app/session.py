@@ -8,6 +8,7 @@ import streamlit as st
 
 from evenhand.errors import UserError
 from evenhand.policy import Label, PolicyVersion
+from evenhand.policy import titles as titles_of
 from evenhand.store import Store, User
 from evenhand.store.records import Role
 from evenhand.workspace import Workspace, find_workspace, open_workspace
@@ -68,6 +69,11 @@ def me(page: str) -> User:
 def policy(version: str) -> PolicyVersion:
     """A policy version of the workspace."""
     return store().policy(version)
+
+
+def titles() -> dict[tuple[str, str], str]:
+    """What people call areas and labels, as `evenhand.policy.titles` of all versions of the workspace."""
+    return titles_of(store().policies())
 
 
 def label(version: str, area: str, name: str) -> Label:

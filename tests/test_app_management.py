@@ -1,5 +1,6 @@
 """The manager's pages with data and empty, by Streamlit's own test driver: every figure is the domain's, and no text is there."""
 
+import re
 from datetime import date
 from html import unescape
 
@@ -13,8 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from app import charts, rate_words
 from app.heat_map import heat_map
-from app.views.error_rates import exact
+from app.views.error_rates import exact, table_rows
 from evenhand.change import change
+from evenhand.conflicts import publish_conflicts
 from evenhand.error_rates import EstimateTable, Rates, estimate_draws
 from evenhand.estimation import Estimate
 from evenhand.frames import scored_frame
@@ -112,6 +114,70 @@ def test_management_starts_on_the_overview_and_every_page_opens_for_those_it_is_
         assert set(PAGES) <= set(session.PAGES[user])
     for page in PAGES:
         assert opened(full, page, "ml").title
+
+
+def test_areas_and_labels_go_by_the_policys_titles_on_every_page(full, opened):
+    publish_conflicts(full[0])
+    said = [everything(opened(full, page)) for page in PAGES]
+    at = pick(opened(full, "error_rates"), "split", "area")
+    said.append(everything(at))
+    areas = [
+        "Dangerous acts",
+        "Harassment and bullying",
+        "Health claims",
+        "Privacy",
+        "Regulated goods",
+        "Spam and scams",
+    ]
+    assert at.dataframe[0].value["Area"].tolist() == ["All", *areas]
+    assert list(at.selectbox(key="where_area").options) == areas
+    assert "Encouraging a dangerous act" in at.selectbox(key="where_label").options
+    at = fine(at.selectbox(key="split2").select("label").run())
+    assert "Encouraging a dangerous act" in at.dataframe[0].value["Label"].tolist()
+    said.append(everything(at))
+    at = fine(at.selectbox(key="where_area").select("harassment").run())
+    assert rate_words.as_typed("Area: Harassment and bullying") in at.caption[0].value
+    said.append(everything(pick(opened(full, "error_rates"), "view", "Market × area")))
+    at = fine(opened(full, "plan").selectbox(key="plan_by").select("area").run())
+    assert set(at.dataframe[0].value["Area"]) == set(areas)
+    said.append(everything(at))
+    rows = opened(full, "conflicts", "ml").dataframe[0].value
+    assert "Harassment and bullying" in set(rows["Area"]) and "Misleading health claim" in set(
+        rows["Most decided"]
+    )
+    said.append(rows.to_csv())
+    shown = " ".join(said).replace("\\", "")
+    for machine in (
+        "Pile on",
+        "pile_on",
+        "pile on",
+        "Encouragement",
+        "Exposure",
+        "Area: Harassment ",
+        "Area: Spam ",
+    ):
+        assert machine not in re.sub("Area: (Harassment and bullying|Spam and scams)", "", shown), machine
+
+
+def test_a_name_that_no_policy_knows_is_spoken_and_a_label_goes_by_its_area():
+    found = {("hate", ""): "Hate speech", ("hate", "violation"): "Hateful", ("spam", "violation"): "Spam"}
+    assert (
+        rate_words.place_name({"area": "hate", "label": "violation"}, found)
+        == "Area: Hate speech · Label: Hateful"
+    )
+    assert rate_words.place_name({"label": "violation", "area": "spam"}, found) == "Label: Spam · Area: Spam"
+    assert rate_words.domain_names({"area": "old_area", "label": "violation"}, found) == {
+        "area": "Old area", "label": "Violation",
+    }  # fmt: skip
+    table = a_table(
+        ("area",), some_rates({"area": "zeta"}, an_estimate()), some_rates({"area": "hate"}, an_estimate())
+    )
+    shown = {("zeta", ""): "Abuse", **found}
+    assert table_rows(table, shown)["Area"].tolist() == ["All", "Abuse", "Hate speech"], "by what is read"
+    crossed = a_table(("market", "area"), some_rates({"market": "A", "area": "zeta"}, an_estimate()),
+                      some_rates({"market": "A", "area": "hate"}, an_estimate()))  # fmt: skip
+    said = heat_map(crossed, "total", row="market", column="area", title="All errors", titles=shown)
+    assert said.index(">Abuse<") < said.index(">Hate speech<")
 
 
 def test_no_case_text_and_no_moderator_reaches_a_manager(full, opened):
@@ -276,20 +342,20 @@ def test_a_modelled_cell_has_no_shade_and_ranks_nowhere():
         some_rates({"market": "A", "area": "x"}, an_estimate(0.1)),
         some_rates({"market": "C", "area": "y"}, an_estimate(0.3)),
     )
-    said = heat_map(table, "total", row="market", column="area", title="All errors")
+    said = heat_map(table, "total", row="market", column="area", title="All errors", titles={})
     assert [said.index(f">{name}</th>") for name in "ABC"] == sorted(
         said.index(f">{name}</th>") for name in "ABC"
     )
     cell = said[said.index('<td class="eh-modelled"') :].split("</td>")[0]
     assert "style" not in cell and "≈ 90.0%" in cell
     assert said.count('<td class="eh-none"') == 3
-    assert charts.domain_rows(table, "total")["domain"].tolist() == ["C · Y", "A · X", "B · X"]
+    assert charts.domain_rows(table, "total", {})["domain"].tolist() == ["C · Y", "A · X", "B · X"]
 
 
 def test_names_from_the_data_are_shown_as_they_are():
     wild = '<img src=x onerror="alert(1)">'
     table = a_table(("market", "area"), some_rates({"market": wild, "area": "=1+1"}, an_estimate()))
-    said = heat_map(table, "total", row="market", column="area", title="All errors")
+    said = heat_map(table, "total", row="market", column="area", title="All errors", titles={})
     assert "<img" not in said and "&lt;img" in said
     assert exact(table)["area"].tolist()[-1] == "'=1+1"
     assert rate_words.as_typed("![a](b)") == r"\!\[a\](b)"
@@ -305,7 +371,7 @@ def test_period_and_filters_narrow_every_figure(full, opened):
     at = fine(at.date_input(key="to").set_value("2026-03-01").run())
     table = estimate_draws(*full, by=("market",), filters={"market": "TH"}, until=date(2026, 3, 2))
     assert rate_words.evidence(table.overall.total) in html(at)
-    assert "5 Jan 2026 to 1 Mar 2026 · Market: TH" in at.caption[0].value
+    assert "5 Jan 2026 to 1 Mar 2026 · Market: TH" in at.caption[0].value.replace("\\", "")
     assert at.dataframe[0].value["Market"].tolist() == ["All", "TH"]
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import pandas as pd
 import polars as pl
 import streamlit as st
 
-from app import case_card, published, session
-from app.text import case_text, spoken
+from app import published, session
+from app.rate_words import Titles, as_typed, day, domain_name
+from app.text import case_text
 from evenhand.conflicts import ACROSS, lies
 from evenhand.store import User
 
@@ -36,11 +39,12 @@ def page() -> None:
         "The same content under the same area and policy version, decided in more than one way; copies with typos, emoji,"
         " spacing or look-alike letters count as the same."
     )
-    chosen = _table(groups)
+    titles = session.titles()
+    chosen = _table(groups, titles)
     if chosen is None:
         st.caption("Choose a row to see its decisions side by side.")
     else:
-        _group(rows, chosen, user)
+        _group(rows, chosen, user, titles)
 
 
 def _chosen(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -74,34 +78,54 @@ def group_rows(rows: pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def _table(groups: pl.DataFrame) -> dict[str, Any] | None:
-    shown = groups.select(
-        pl.col("area").map_elements(spoken, pl.String).alias("Area"),
-        pl.col("policy_version").alias("Policy version"),
-        pl.col("decisions").alias("Decisions"),
-        pl.col("majority_label").fill_null("tie").map_elements(spoken, pl.String).alias("Most decided"),
-        (100 * pl.col("share_of_majority")).alias("Share"),
-        pl.col("deviates").alias("Deviating"),
-        pl.col("others").list.join(", ").str.replace_all("_", " ").alias("Their labels"),
-        pl.col("moderators").alias("Their moderators"),
-        pl.col("market").list.join(", ").alias("Markets"),
-        pl.col("across").alias("Across"),
-        pl.col("within_one").alias("Both ways by one"),
-    )
+def _table(groups: pl.DataFrame, titles: Titles) -> dict[str, Any] | None:
+    column = st.column_config
     picked = st.dataframe(
-        shown.to_pandas(),
+        pd.DataFrame([_row(group, titles) for group in groups.iter_rows(named=True)]),
         hide_index=True,
         height=360,
         on_select="rerun",
         selection_mode="single-row",
         key="conflicts_table",
-        column_config={"Share": st.column_config.NumberColumn(format="%.0f%%")},
+        column_config={
+            "Area": column.TextColumn(width=130),
+            "Decisions": column.NumberColumn(width=72),
+            "Most decided": column.TextColumn(width=130),
+            "Share": column.NumberColumn(format="%.0f%%", width=52),
+            "Deviating": column.NumberColumn(width=74),
+            "Deviating to": column.TextColumn(width=150),
+            "Moderators": column.NumberColumn(width=84, help="How many moderators deviated"),
+            "Markets": column.TextColumn(width=70),
+            "Across": column.TextColumn(width=125),
+            "Both ways by one": column.TextColumn(width=120),
+        },
     )
     places = picked["selection"]["rows"]
     return groups.row(places[0], named=True) if places and places[0] < groups.height else None
 
 
-def _group(rows: pl.LazyFrame, chosen: dict[str, Any], user: User) -> None:
+def _row(group: Mapping[str, Any], titles: Titles) -> dict[str, Any]:
+    """A group as the table shows it."""
+
+    def label(name: str) -> str:
+        return domain_name("label", name, titles, group["area"])
+
+    return {
+        "Area": domain_name("area", group["area"], titles),
+        "Decisions": group["decisions"],
+        "Most decided": label(group["majority_label"]) if group["majority_label"] else "Tie",
+        "Share": 100 * group["share_of_majority"],
+        "Deviating": group["deviates"],
+        "Deviating to": ", ".join(label(name) for name in group["others"]),
+        "Moderators": group["moderators"],
+        "Markets": ", ".join(group["market"]),
+        "Across": (group["across"] or "").replace("; ", ", "),
+        "Both ways by one": (group["within_one"] or "").replace("; ", ", "),
+        "Policy version": group["policy_version"],
+    }
+
+
+def _group(rows: pl.LazyFrame, chosen: dict[str, Any], user: User, titles: Titles) -> None:
     """The decisions of a group, deviating ones first; texts blurred until asked for."""
     key = ["conflict_id", "area", "policy_version"]
     same = [pl.col(name) == chosen[name] for name in key]
@@ -123,11 +147,10 @@ def _group(rows: pl.LazyFrame, chosen: dict[str, Any], user: User) -> None:
     ):
         place.subheader(title)
         for row in part.iter_rows(named=True):
-            label = session.label(row["policy_version"], row["area"], row["label"]).title
-            language = case_card.LANGUAGES.get(row["language"], row["language"])
-            place.caption(
-                f"**{label}** by {row['moderator_id']}, {row['market']}, {row['decided_at']:%d %b %Y} · {language}"
-            )
+            label = domain_name("label", row["label"], titles, row["area"])
+            language = domain_name("language", row["language"], titles)
+            said = f"by {row['moderator_id']}, {row['market']}, {day(row['decided_at'])} · {language}"
+            place.caption(f"**{as_typed(label)}** {as_typed(said)}")
             place.html(case_text(row["text"], row["language"], blurred=blurred, small=True))
     if group.height > deviating.height + others.height:
         st.caption(

@@ -11,7 +11,19 @@ import streamlit as st
 from app import changes, charts, measured, session
 from app.heat_map import heat_map
 from app.measured import SPLITS, Scope
-from app.rate_words import OUTCOMES, UNCLEAR, domain_name, interval, number, period, sentence
+from app.rate_words import (
+    OUTCOMES,
+    UNCLEAR,
+    Titles,
+    as_typed,
+    domain_name,
+    domain_names,
+    interval,
+    number,
+    period,
+    place_name,
+    sentence,
+)
 from app.text import spoken
 from app.views.overview import headline
 from evenhand.error_rates import Estimand, EstimateTable, Weight
@@ -45,7 +57,7 @@ def page() -> None:
         scope = _scope(choices)
     try:
         overall = measured.rates(at, (), scope)
-        st.caption(said_scope(overall, scope, choices))
+        st.caption(said_scope(overall, scope, choices, session.titles()))
         headline(overall)
         {"Rates": _rates, "Market × area": _map, "Change": changes.show}[view](at, scope, choices)
     except EstimateError as problem:
@@ -58,13 +70,14 @@ def _scope(choices: measured.Choices) -> Scope:
     first, last = choices.first, choices.last
     since = left.date_input("From", None, first, last, key="since")
     to = right.date_input("To", None, first, last, key="to", help="The last day (UTC) that counts.")
-    where = []
+    where: list[tuple[str, str]] = []
+    titles = session.titles()
     for i, name in enumerate(SPLITS):
-        spell = partial(domain_name, name)
+        spell = partial(domain_name, name, titles=titles, area=dict(where).get("area", ""))
         place = (left, right)[i % 2]
         value = place.selectbox(
             spoken(name),
-            choices.values[name],
+            sorted(choices.values[name], key=spell),
             None,
             format_func=spell,
             key=f"where_{name}",
@@ -86,10 +99,10 @@ def _scope(choices: measured.Choices) -> Scope:
     )
 
 
-def said_scope(table: EstimateTable, scope: Scope, choices: measured.Choices) -> str:
+def said_scope(table: EstimateTable, scope: Scope, choices: measured.Choices, titles: Titles) -> str:
     """What the rates are about, in a line."""
     whole = period(scope.since or choices.first, scope.until or measured.day_after(choices.last))
-    filters = "".join(f" · {spoken(name)}: {domain_name(name, value)}" for name, value in scope.where)
+    filters = f" · {as_typed(place_name(dict(scope.where), titles))}" if scope.where else ""
     return f"Decisions of {whole}{filters} · policy {listed(table.policy_versions)} · {share(scope)}"
 
 
@@ -105,8 +118,17 @@ def _rates(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
     overall: Estimate = getattr(table.overall, which)
     crossed = len(by) == 2 and not set(by) & set(PERIODS)
     if crossed:
-        st.html(heat_map(table, which, row=by[0], column=by[1], title=f"{_SHOWN[which]}, {share(scope)}"))
-    rows = charts.domain_rows(table, which)
+        st.html(
+            heat_map(
+                table,
+                which,
+                row=by[0],
+                column=by[1],
+                title=f"{_SHOWN[which]}, {share(scope)}",
+                titles=session.titles(),
+            )
+        )
+    rows = charts.domain_rows(table, which, session.titles())
     shown = rows[rows["status"] == "measured"] if crossed else rows
     if len(shown):
         top = shown.head(_MOST)
@@ -146,7 +168,16 @@ def _outcome() -> str:
 def _map(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
     which = _outcome()
     table = measured.rates(at, ("market", "area"), scope)
-    st.html(heat_map(table, which, row="market", column="area", title=f"{_SHOWN[which]}, {share(scope)}"))
+    st.html(
+        heat_map(
+            table,
+            which,
+            row="market",
+            column="area",
+            title=f"{_SHOWN[which]}, {share(scope)}",
+            titles=session.titles(),
+        )
+    )
     st.caption(
         "A modelled cell says what similar cells and the score suggest. It is no measurement: it has no colour, no rank, and stands"
         " only under all errors."
@@ -159,7 +190,7 @@ def _details(table: EstimateTable) -> None:
         name: st.column_config.NumberColumn(format="localized")
         for name in ("Reviewed", "Overturned", "Decisions")
     }
-    st.dataframe(table_rows(table), hide_index=True, column_config=counts)
+    st.dataframe(table_rows(table, session.titles()), hide_index=True, column_config=counts)
     name = "-".join(table.by)
     st.download_button(
         "Download as CSV", exact(table).to_csv(index=False), f"error-rates-by-{name}.csv", "text/csv"
@@ -173,12 +204,14 @@ def _details(table: EstimateTable) -> None:
             st.markdown(f"- {sentence(note)}")
 
 
-def table_rows(table: EstimateTable) -> pd.DataFrame:
-    """One row a domain, overall first, each rate with its interval; the status in words."""
+def table_rows(table: EstimateTable, titles: Titles) -> pd.DataFrame:
+    """One row a domain, overall first, then by name; each rate with its interval; the status in words."""
     rows = []
-    for rates in (table.overall, *table.domains):
+    named = [(list(domain_names(rates.domain, titles).values()), rates) for rates in table.domains]
+    by_name = sorted(named, key=lambda pair: pair[0])
+    for names, rates in ((["All"] * len(table.by), table.overall), *by_name):
         total = rates.total
-        where = {spoken(c): domain_name(c, rates.domain[c]) if rates.domain else "All" for c in table.by}
+        where = {spoken(column): name for column, name in zip(table.by, names, strict=True)}
         kinds = {OUTCOMES[name]: _short(getattr(rates, name)) for name in list(OUTCOMES)[1:]}
         rows.append(
             {

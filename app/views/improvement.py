@@ -9,12 +9,12 @@ import pandas as pd
 import streamlit as st
 
 from app import measured, session
-from app.rate_words import as_typed, domain_name, evidence, number, sentence
+from app.rate_words import Titles, as_typed, domain_name, evidence, number, place_name, sentence
 from app.text import figure, spoken
 from evenhand.error_rates import estimate_draws
 from evenhand.errors import EstimateError, UserError
 from evenhand.estimation import Estimate
-from evenhand.improvement import FALSE_SHARE, ImprovementArea, remeasure
+from evenhand.improvement import FALSE_SHARE, Confusion, ImprovementArea, remeasure
 from evenhand.records import CAUSES
 from evenhand.store import Improvement, User
 
@@ -30,22 +30,23 @@ def page() -> None:
     except EstimateError as problem:
         st.info(sentence(str(problem)))
         return
+    titles = session.titles()
     at_work = [one for one in taken if one.open]
     free = [area for area in areas if all(dict(one.where) != dict(area.where) for one in at_work)]
     if at_work:
         st.subheader("At work")
     for one in at_work:
-        _at_work(one, user)
+        _at_work(one, user, titles)
     st.subheader("Stands out")
     if not free:
         st.info(
             "No other slice stands out so far. That is no proof that none is there: more reviews would show smaller ones."
         )
     for place, area in enumerate(free):
-        _candidate(place, area, user)
+        _candidate(place, area, user, titles)
     if done := [one for one in taken if not one.open]:
         with st.expander(f"Closed ({len(done)})"):
-            st.dataframe(pd.DataFrame([_row(one) for one in done]), hide_index=True)
+            st.dataframe(pd.DataFrame([_row(one, titles) for one in done]), hide_index=True)
     with st.expander("How these were found"):
         st.markdown(
             "Every market, area, language, queue, team, content type and label, and every pair of them, is compared with all other"
@@ -55,9 +56,14 @@ def page() -> None:
             st.markdown(f"- {sentence(note)}")
 
 
-def place_name(where: Mapping[str, str]) -> str:
-    """A slice in words."""
-    return " · ".join(f"{spoken(column)}: {domain_name(column, value)}" for column, value in where.items())
+def confused(one: Confusion, titles: Titles) -> str:
+    """One way in which decisions are wrong, in Markdown."""
+    decided, ruled = (
+        as_typed(domain_name("label", name, titles, one.area)) for name in (one.decided, one.ruled)
+    )
+    area = as_typed(domain_name("area", one.area, titles))
+    about = f"{one.decisions:,.0f} decision{'' if round(one.decisions) == 1 else 's'}"
+    return f"**{decided}** that should be **{ruled}** ({area}): about {about}, {one.found} seen"
 
 
 def overdue(one: Improvement, today: date) -> bool:
@@ -65,20 +71,16 @@ def overdue(one: Improvement, today: date) -> bool:
     return bool(one.due) and date.fromisoformat(one.due) < today
 
 
-def _candidate(place: int, area: ImprovementArea, user: User) -> None:
+def _candidate(place: int, area: ImprovementArea, user: User, titles: Titles) -> None:
     with st.container(border=True):
-        st.markdown(f"#### {as_typed(place_name(area.where))}")
+        st.markdown(f"#### {as_typed(place_name(area.where, titles))}")
         first, second, third = st.columns(3)
         rate = area.rate
         first.html(figure("Error rate here", number(rate), f"{evidence(rate)} of {rate.population:,}"))
         second.html(figure("Everywhere else", number(area.elsewhere), evidence(area.elsewhere)))
         third.html(figure("Errors too many", f"about {area.excess:,.0f}", "than at the rate everywhere else"))
-        said = [
-            f"**{as_typed(spoken(c.decided))}** that should be **{as_typed(spoken(c.ruled))}** ({as_typed(spoken(c.area))}): about"
-            f" {c.decisions:,.0f} decisions, {c.found} seen"
-            for c in area.confusions
-        ]
-        st.markdown("Most often: " + "; ".join(said) + ".")
+        said = "; ".join(confused(one, titles) for one in area.confusions)
+        st.markdown(f"Most often: {said}.")
         with st.expander("Ids of cases to open"):
             st.caption(", ".join(area.examples))
         with st.popover("Take it up"), st.form(f"take-{place}", border=False):
@@ -87,10 +89,10 @@ def _candidate(place: int, area: ImprovementArea, user: User) -> None:
                 _do(lambda: _take_up(area.where, user, given))
 
 
-def _at_work(one: Improvement, user: User) -> None:
+def _at_work(one: Improvement, user: User, titles: Titles) -> None:
     name = one.improvement_id
     with st.container(border=True):
-        st.markdown(f"#### {as_typed(place_name(one.where))}")
+        st.markdown(f"#### {as_typed(place_name(one.where, titles))}")
         late = " (overdue)" if overdue(one, datetime.now(UTC).date()) else ""
         due = f"due {one.due}{late}" if one.due else "no due day"
         st.markdown(
@@ -163,9 +165,9 @@ def _do(act: Callable[[], object]) -> None:
     st.rerun()
 
 
-def _row(one: Improvement) -> dict[str, str]:
+def _row(one: Improvement, titles: Titles) -> dict[str, str]:
     return {
-        "Slice": place_name(one.where),
+        "Slice": place_name(one.where, titles),
         "Rate then": _then(one),
         "Owner": one.owner,
         "Action": one.action,

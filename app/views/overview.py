@@ -11,16 +11,18 @@ import streamlit as st
 from app import charts, measured, session
 from app.rate_words import (
     OUTCOMES,
+    Titles,
     day,
-    domain_name,
+    domain_names,
     evidence,
     number,
     period,
+    place_name,
     sentence,
     short_evidence,
 )
 from app.text import figure, spoken
-from app.views.improvement import overdue, place_name
+from app.views.improvement import overdue
 from evenhand.error_rates import EstimateTable
 from evenhand.errors import EstimateError
 from evenhand.estimation import ENOUGH, RULED
@@ -112,9 +114,10 @@ def _attention(at: measured.Stamp) -> None:
     taken = session.store().improvements()
     open_ones = [one for one in taken if one.open]
     at_work = [dict(one.where) for one in open_ones]
-    items = [_late(one) for one in open_ones if overdue(one, datetime.now(UTC).date())]
-    items += [_stands_out(area) for area in found if dict(area.where) not in at_work]
-    items += _unknown_cells(measured.rates(at, ("market", "area")))
+    titles = session.titles()
+    items = [_late(one, titles) for one in open_ones if overdue(one, datetime.now(UTC).date())]
+    items += [_stands_out(area, titles) for area in found if dict(area.where) not in at_work]
+    items += _unknown_cells(measured.rates(at, ("market", "area")), titles)
     if not items:
         st.info("Nothing stands out, no action is overdue, and every cell of market and area is known.")
         return
@@ -128,32 +131,33 @@ def _item(mark: str, kicker: str, title: str, said: str) -> str:
     )
 
 
-def _stands_out(area: ImprovementArea) -> str:
+def _stands_out(area: ImprovementArea, titles: Titles) -> str:
     said = (
         f"{number(area.rate)} wrong ({evidence(area.rate)}), against {number(area.elsewhere)} elsewhere"
         f" ({evidence(area.elsewhere)}): about"
         f" {area.excess:,.0f} errors too many. Nobody has taken it up."
     )
-    return _item("▲", "Stands out", place_name(area.where), said)
+    return _item("▲", "Stands out", place_name(area.where, titles), said)
 
 
-def _late(one: Improvement) -> str:
+def _late(one: Improvement, titles: Titles) -> str:
     return _item(
         "!",
         f"Overdue since {day(date.fromisoformat(one.due))}",
-        place_name(one.where),
+        place_name(one.where, titles),
         f"{one.owner or 'Nobody'}: {one.action or 'no action yet'}",
     )
 
 
-def _unknown_cells(table: EstimateTable) -> list[str]:
+def _unknown_cells(table: EstimateTable, titles: Titles) -> list[str]:
     """One item on the cells of market and area that are not known yet, if there are any; those that lack least first."""
     unknown = [rates for rates in table.domains if rates.total.status == "unknown"]
     if not unknown:
         return []
     unknown.sort(key=lambda rates: (rates.total.reviews_needed, tuple(rates.domain.values())))
     nearest = [
-        f"{_cell_name(rates.domain)} ({rates.total.reviews_needed:,} more)" for rates in unknown[:_NEAREST]
+        f"{_cell_name(rates.domain, titles)} ({rates.total.reviews_needed:,} more)"
+        for rates in unknown[:_NEAREST]
     ]
     needed = sum(rates.total.reviews_needed for rates in unknown)
     title = f"{len(unknown)} of {len(table.domains)} cells of market and area"
@@ -167,8 +171,8 @@ def _unknown_cells(table: EstimateTable) -> list[str]:
     ]
 
 
-def _cell_name(domain: Mapping[str, str]) -> str:
-    return "\u00a0· ".join(domain_name(column, value) for column, value in domain.items())
+def _cell_name(domain: Mapping[str, str], titles: Titles) -> str:
+    return "\u00a0· ".join(domain_names(domain, titles).values())
 
 
 def _batches(at: measured.Stamp) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from app import charts, measured, session
-from app.rate_words import as_typed, domain_name, sentence
+from app.rate_words import Titles, as_typed, domain_name, sentence
 from app.text import figure, spoken
 from evenhand.errors import SampleError
 from evenhand.frames import scored_frame
@@ -51,8 +51,8 @@ def page() -> None:
         )
     with right:
         st.subheader(f"Width by {spoken(plan.by).lower()}")
-        st.dataframe(domain_rows(plan), hide_index=True)
-        for line in costs(plan):
+        st.dataframe(domain_rows(plan, session.titles()), hide_index=True)
+        for line in costs(plan, session.titles()):
             st.markdown(f"- {line}")
     st.caption("Make this draw:")
     st.code(f"evenhand draw --budget {plan.budget} --kappa {plan.chosen.kappa:g}", language=None)
@@ -150,12 +150,12 @@ def _points(fraction: float) -> str:
     return f"{100 * fraction:.1f} points"
 
 
-def domain_rows(plan: Plan) -> pd.DataFrame:
+def domain_rows(plan: Plan, titles: Titles) -> pd.DataFrame:
     """One row a domain: what the chosen draw says of it, and which budget would say it with the width wanted."""
     return pd.DataFrame(
         [
             {
-                spoken(plan.by): domain_name(plan.by, row.name),
+                spoken(plan.by): domain_name(plan.by, row.name, titles),
                 "Decisions": f"{row.decisions:,}",
                 "Reviews": f"{row.reviews:,.0f}",
                 "Expected rate": f"{row.expected_rate:.1%}",
@@ -171,7 +171,7 @@ def _budget(plan: Plan, reviews: int) -> str:
     return f"{reviews:,}" if reviews < plan.frame_size else "all of them"
 
 
-def costs(plan: Plan) -> list[str]:
+def costs(plan: Plan, titles: Titles) -> list[str]:
     """What the width wanted costs, for the domain that needs least and the one that needs most."""
     ordered = sorted(plan.domains, key=lambda row: row.reviews_for_target)
     width = f"± {100 * plan.target:g} point{'' if plan.target == 0.01 else 's'}"
@@ -180,7 +180,7 @@ def costs(plan: Plan) -> list[str]:
         return [f"No draw short of all {plan.frame_size:,} decisions brings any {column} to {width}."]
     ends = ordered if len(ordered) == 1 else (ordered[0], ordered[-1])
     return [
-        f"{width} in {column} {as_typed(domain_name(plan.by, row.name))} costs"
+        f"{width} in {column} {as_typed(domain_name(plan.by, row.name, titles))} costs"
         + (
             f" a draw of {row.reviews_for_target:,} reviews."
             if row.reviews_for_target < plan.frame_size
