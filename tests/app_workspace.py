@@ -11,7 +11,7 @@ from evenhand.ingest import ingest_decisions
 from evenhand.lake import SCORES, decision_files, score_file
 from evenhand.records import Ruling
 from evenhand.samples import sample_policies
-from evenhand.store import Store, User
+from evenhand.store import DrawnItem, Store, User
 from evenhand.store.records import ROLES
 from evenhand.synthetic import generate
 from evenhand.workspace import Workspace, create_workspace
@@ -20,6 +20,13 @@ from models.words import words
 
 MODEL = "evenhand-1"
 AT = datetime(2026, 4, 1, tzinfo=UTC)
+
+
+def taken(store: Store, draw_id: str, name: str = "sme") -> DrawnItem:
+    """The case of the batch that is this person's now, as the review page asks for it."""
+    item = store.take_item(draw_id, store.user(name), at=datetime.now(UTC)).item
+    assert item is not None
+    return item
 
 
 def _card(row: dict) -> dict:

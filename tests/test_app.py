@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from app_workspace import MODEL, app_workspace
+from app_workspace import MODEL, app_workspace, taken
 from streamlit.testing.v1 import AppTest
 
 from evenhand.conflicts import publish_conflicts
@@ -81,7 +81,7 @@ def test_a_case_is_blurred_until_asked_for_and_shows_why_it_is_here(full, open_a
 
 def test_neither_score_nor_probability_reaches_the_browser_before_the_ruling(full, open_app):
     at = open_app(full, "sme")
-    item = full[1].next_item(open_draw(full[1]), sme_id="sme")
+    item = taken(full[1], open_draw(full[1]))
     everything = html(at) + str([e.value for e in at.caption]) + str([b.label for b in at.button])
     assert item.case_id not in everything
     for secret in (f"{item.p_overturn:.2f}", f"{item.p_overturn:.0%}", f"{item.pi:.3f}"):
@@ -94,7 +94,7 @@ def test_agree_overturn_undo_and_skip_reach_the_store_at_once(full, open_app):
     at = press(open_app(full, "sme"), "agree")
     first = store.rulings(draw_id=draw).row(-1, named=True)
     assert first["error_class"] is None and first["sme_id"] == "sme" and first["seconds"] >= 0
-    item = store.next_item(draw, sme_id="sme")
+    item = taken(store, draw)
     other = next(
         x.name for x in store.policy(item.policy_version).area(item.area).labels if x.name != item.label
     )
@@ -108,10 +108,10 @@ def test_agree_overturn_undo_and_skip_reach_the_store_at_once(full, open_app):
     assert second["error_class"] == expected and second["cause"] == "policy_misread"
     at = press(open_app(full, "sme"), "undo")
     assert store.rulings(draw_id=draw).height == 1
-    assert store.next_item(draw, sme_id="sme").decision_id == item.decision_id
+    assert taken(store, draw).decision_id == item.decision_id
     press(press(at, "skip"), "skip-1")
     assert store.progress(draw).skipped == 1
-    assert store.next_item(draw, sme_id="sme").decision_id != item.decision_id
+    assert taken(store, draw).decision_id != item.decision_id
 
 
 def test_save_waits_for_a_label(full, open_app):
@@ -133,7 +133,7 @@ def test_blind_review_hides_the_decision_and_the_models_view(tmp_path, open_app)
     at = open_app(world, "sme")
     assert "The moderator decided" not in html(at) and "reads like" not in html(at)
     draw = open_draw(world[1])
-    item = world[1].next_item(draw, sme_id="sme")
+    item = taken(world[1], draw)
     press(press(at, f"label-{item.label}"), "save")
     assert world[1].rulings(draw_id=draw)["error_class"].to_list() == [None]
 
@@ -164,7 +164,7 @@ def _all_flags() -> None:
 def test_without_blur_every_case_shown_is_in_the_audit_log(tmp_path, open_app):
     world = app_workspace(tmp_path)
     (world[0].root / "evenhand.toml").write_text("[review]\nblur = false\n")
-    item = world[1].next_item(open_draw(world[1]), sme_id="sme")
+    item = taken(world[1], open_draw(world[1]))
 
     def views() -> list[str]:
         log = world[1].audit_log().filter(pl.col("action") == "view_case")

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from app_workspace import app_workspace
+from app_workspace import app_workspace, taken
 from playwright.sync_api import Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -127,7 +127,7 @@ def test_a_batch_is_worked_through_from_the_keyboard(world, browser):
         until(lambda: store.progress(draw).ruled == 1, "A did not agree")
         expect(page.get_by_text("1 of 40 ruled")).to_be_visible()
 
-        item = store.next_item(draw, sme_id="sme")
+        item = taken(store, draw)
         page.keyboard.press("o")
         expect(page.get_by_role("button", name="Save")).to_be_visible()
         drawn(page)
@@ -149,7 +149,7 @@ def test_a_batch_is_worked_through_from_the_keyboard(world, browser):
         expect(page.get_by_text("2 of 40 ruled")).to_be_visible()
         page.keyboard.press("u")
         until(lambda: store.progress(draw).ruled == 1, "U did not take the ruling back")
-        assert store.next_item(draw, sme_id="sme").case_id == item.case_id
+        assert taken(store, draw).case_id == item.case_id
         expect(page.get_by_text("1 of 40 ruled")).to_be_visible()
         page.keyboard.press("k")
         expect(page.get_by_text("Skipped cases are counted as missing")).to_be_visible()
@@ -194,7 +194,7 @@ def test_arabic_runs_from_right_to_left_and_its_marks_sit_on_their_words(world, 
         assert text.evaluate("e => e.matches(':dir(rtl)')")
         page.keyboard.press("v")
         expect(page.locator(".eh-text mark").first).to_be_visible()
-        item = store.next_item(draw, sme_id="sme-sa", markets=("SA",))
+        item = taken(store, draw, "sme-sa")
         box, marks = text.bounding_box(), text.evaluate(BOXES)
         spans = item.explanation["spans"]
         assert [m["text"] for m in marks] == [item.text[s["start"] : s["end"]] for s in spans]
@@ -212,7 +212,7 @@ def test_arabic_runs_from_right_to_left_and_its_marks_sit_on_their_words(world, 
 def test_a_blind_review_sends_neither_verdict_nor_score_before_the_ruling(world, browser):
     ws, store, draw = world
     (ws.root / "evenhand.toml").write_text("[review]\nblind = true\n")
-    item = store.next_item(draw, sme_id="sme")
+    item = taken(store, draw)
     frames: list[bytes] = []
 
     def keep(frame: bytes | str) -> None:

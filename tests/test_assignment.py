@@ -44,19 +44,10 @@ def test_a_case_is_handed_to_one_person_and_asking_again_gives_the_same(store):
     batch(store, "th", "th", people=(ann, bob))
     assert [take(store, ann), take(store, bob), take(store, ann)] == [0, 1, 0]
     assert take(store, sme("eve")) == "held"
-    assert store.next_item("d1", sme_id="bob", at=NOON).position == 1
-    assert store.next_item("d1", sme_id="eve", at=NOON) is None
     store.add_rulings([a_ruling(0), a_ruling(1)], by="ann")
     assert take(store, ann) == "finished"
     with pytest.raises(SampleError, match="no draw 'd9'"):
         store.take_item("d9", ann, at=NOON)
-
-
-def test_looking_ahead_takes_nothing(store):
-    batch(store, "th")
-    assert store.next_item("d1", sme_id="ann").position == 0
-    assert store.next_item("d1", sme_id="bob").position == 0
-    assert [item.holder for item in store.open_items("d1")] == [None]
 
 
 def test_a_case_held_too_long_goes_to_the_next_who_asks_and_the_first_may_still_rule(store):

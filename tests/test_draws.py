@@ -8,6 +8,7 @@ from scored_world import AT, draw, rule, true_rate
 
 from evenhand.error_rates import estimate_draws
 from evenhand.errors import EstimateError, SampleError
+from evenhand.store import User
 
 
 def test_a_draw_keeps_its_frame_and_every_probability(world):
@@ -55,7 +56,7 @@ def test_a_prefix_of_the_queue_is_valid_and_says_so(world):
 def test_skipped_cases_are_counted_as_missing(world):
     ws, store, _ = world
     drawn = draw(world, budget=100)
-    first = store.next_item(drawn.draw_id, sme_id="s")
+    first = store.take_item(drawn.draw_id, User(user_id="s", role="sme"), at=AT).item
     store.skip_item(drawn.draw_id, first.decision_id, sme_id="s", reason="video gone", at=AT)
     rule(world, drawn)
     ruling = store.rulings(draw_id=drawn.draw_id).filter(pl.col("decision_id") == first.decision_id)["id"][0]

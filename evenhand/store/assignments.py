@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
@@ -40,28 +39,6 @@ class AssignmentMethods(StoreBase):
                     return Handout(reason="held" if theirs else "finished")
                 if item.holder == user.user_id or self._assign(session, draw_id, item, user, at):
                     return Handout(item=_item(session, draw_id, item))
-
-    def next_item(
-        self,
-        draw_id: str,
-        *,
-        sme_id: str,
-        markets: Sequence[str] | None = None,
-        languages: Sequence[str] | None = None,
-        at: datetime | None = None,
-    ) -> DrawnItem | None:
-        """What `take_item` would hand out (`at`: now), in these markets and languages, without taking it.
-
-        None when there is none free. SampleError for an unknown draw.
-        """
-        at = at or datetime.now(UTC)
-        user = User(
-            user_id=sme_id, role="sme", markets=tuple(markets or ()), languages=tuple(languages or ())
-        )
-        with self._reading() as session:
-            items = _open_items(session, draw_id)
-            item = first_for(user, items, all_users(session), _gone(session, at), at)
-            return None if item is None else _item(session, draw_id, item)
 
     def open_items(self, draw_id: str) -> list[OpenItem]:
         """The cases of a batch that are neither ruled nor skipped, in queue order, with who has them."""
