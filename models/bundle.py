@@ -15,8 +15,9 @@ from safetensors import SafetensorError
 
 from evenhand.errors import ModelError, PolicyMismatch
 from evenhand.files import write_text
+from models import int8
 from models.baseline import CharBaseline
-from models.classifier import EncoderClassifier, Floats, in_int8
+from models.classifier import EncoderClassifier, Floats
 from models.encoder import Encoder, Floats32, load_encoder
 from models.evidence import Evidence, VectorHeads
 from models.flagging import Flagger, LabelView
@@ -199,5 +200,5 @@ def base_of(classifier: EncoderClassifier, *, allow_download: bool = False) -> E
     tuned = classifier.encoder
     base = load_encoder(tuned.name, max_tokens=tuned.max_tokens, allow_download=allow_download)
     if classifier.int8:
-        in_int8(base.model)
+        int8.quantise(base.model)
     return base

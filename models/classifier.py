@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
 
 from evenhand.errors import ModelError
 from evenhand.files import write_text
 from evenhand.policy import PolicyVersion
+from models import int8
 from models.encoder import Encoder, Floats32, load_encoder, unit
 
 Floats = NDArray[np.float64]
@@ -79,15 +78,6 @@ def heads_of(policies: Sequence[PolicyVersion]) -> tuple[dict[str, HeadSpec], di
     return heads, where
 
 
-def in_int8(body: torch.nn.Module) -> None:
-    """Quantise the linear layers of `body` in place: 8-bit weights, activations scaled batch by batch."""
-    torch.backends.quantized.engine = "x86"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecated for a package that we do not need; torch is pinned
-        parts = {torch.nn.Linear: per_channel_dynamic_qconfig}
-        quantize_dynamic(body, parts, inplace=True)  # type: ignore[no-untyped-call]
-
-
 class EncoderClassifier(torch.nn.Module):
     """A shared encoder with linear heads on the mean-pooled vector."""
 
@@ -144,10 +134,10 @@ class EncoderClassifier(torch.nn.Module):
 
         What follows training (calibration, evaluation, scoring) must see the same outputs, so it is part of the manifest.
         """
-        if self.int8 or "x86" not in torch.backends.quantized.supported_engines:
+        if self.int8 or not int8.available():
             return
         self._before_int8 = self.trained_tensors()
-        in_int8(self.body)
+        int8.quantise(self.body)
         self.int8 = True
 
     def trained_tensors(self) -> dict[str, torch.Tensor]:

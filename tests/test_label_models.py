@@ -12,6 +12,7 @@ from models.baseline import CharBaseline
 from models.bundled_e5 import NAME
 from models.classifier import EncoderClassifier, heads_of
 from models.encoder import load_encoder
+from models.int8 import Int8Linear
 
 POLICIES = [policy for policy, _ in sample_policies()]
 HEADS, WHERE = heads_of(POLICIES)
@@ -69,6 +70,19 @@ def test_int8_changes_probabilities_little(tiny):
     before = model.proba(texts, "spam")
     model.use_int8()
     assert np.abs(model.proba(texts, "spam") - before).max() < 0.1
+
+
+def test_in_8_bits_a_large_value_in_one_text_does_not_blur_another(tiny):
+    """A scale for a whole batch would leave the second token two or three levels."""
+    torch.manual_seed(1)
+    linear, x = torch.nn.Linear(32, 8), torch.randn(1, 2, 32)
+    x[0, 0, 3] = 1_000.0
+    eight = Int8Linear(linear)
+    with torch.inference_mode():
+        exact, got = linear(x), eight(x)
+        assert float((got - exact)[0, 1].abs().max()) < 0.02
+        assert torch.equal(got[0, 1], eight(x[:, 1:])[0, 0])
+        assert float((got - exact)[0, 0].abs().max()) < 0.02 * float(exact[0, 0].abs().max())
 
 
 def test_another_base_encoder_is_refused(tiny, tmp_path):
