@@ -1,17 +1,32 @@
-"""The published flags: one Parquet file a model version, read a page at a time."""
+"""The published flags: one Parquet file a model version, read a page at a time; rulings are looked up as they are now."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import streamlit as st
 
 from app import session
+from evenhand.settled import VERDICT, is_settled, with_verdicts
 from evenhand.store import User
 
 FACETS = ("market", "area", "language", "queue", "label")
+Show = Literal["open", "ruled", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagPage:
+    """One page of the flags that fit, and how many there are."""
+
+    rows: pl.DataFrame  # the columns of the file, and VERDICT
+    number: int  # of this page, from 1
+    open: int  # flags that fit and that nobody has ruled on
+    ruled: int  # flags that fit and that an SME has ruled on
+    shown: int  # of both, those that are listed
 
 
 def file_of(model: str) -> Path:
@@ -25,13 +40,18 @@ def models() -> list[str]:
     return [file.stem for file in sorted(files, key=lambda file: -file.stat().st_mtime)]
 
 
+def _flags(model: str) -> pl.LazyFrame:
+    """All published flags by `model`, with their `place` in the file."""
+    rows = pl.scan_parquet(file_of(model)).with_row_index("place")
+    if "support" not in rows.collect_schema():  # published before flags had it
+        rows = rows.with_columns(support=pl.lit(None, pl.String))
+    return rows
+
+
 def _scan(model: str, user: User) -> pl.LazyFrame:
     """The flags that this person may see; UserError if their role has no flags page."""
     session.me("flags")
-    rows = pl.scan_parquet(file_of(model))
-    if "support" not in rows.collect_schema():  # published before flags had it
-        rows = rows.with_columns(support=pl.lit(None, pl.String))
-    return _for(user, rows)
+    return _for(user, _flags(model))
 
 
 def _for(user: User, rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -61,18 +81,53 @@ def facets(model: str, stamp: float, _user: User, who: str) -> dict[str, list[st
     return {name: found[name][0].to_list() for name in FACETS}
 
 
-def rows(
-    model: str, user: User, *, where: Mapping[str, str], reason: str, newest: bool, start: int, count: int
-) -> tuple[pl.DataFrame, int]:
-    """`count` flags from `start` on, and how many there are with these filters."""
+def page(
+    model: str,
+    user: User,
+    *,
+    where: Mapping[str, str],
+    reason: str,
+    newest: bool,
+    show: Show,
+    number: int,
+    size: int,
+) -> FlagPage:
+    """Page `number` (from 1; the last where there are fewer) of the flags that fit, `size` a page, by rank or the newest first.
+
+    What fits is told from a few columns of the whole file; all columns are read of the page alone. UserError if the person's role
+    has no flags page.
+    """
     found = _scan(model, user)
     for name, value in where.items():
         found = found.filter(pl.col(name) == value)
     if reason:
         found = found.filter(pl.col("reasons").str.to_lowercase().str.contains(reason.lower(), literal=True))
-    total = found.select(pl.len()).collect().item()
-    ordered = found.sort("decided_at", descending=True) if newest else found
-    return ordered.slice(start, count).collect(), int(total)
+    known = with_verdicts(found, _rulings(str(session.workspace().root), *session.store().ruling_count()))
+    fits = known.select("place", "decision_id", "decided_at", *VERDICT).collect()
+    total, ruled = fits.height, fits.filter(is_settled()).height
+    if show != "all":
+        fits = fits.filter(is_settled() if show == "ruled" else ~is_settled())
+    if newest:
+        fits = fits.sort("decided_at", descending=True, maintain_order=True)
+    number = max(1, min(number, -(-fits.height // size)))
+    listed = fits.slice((number - 1) * size, size).drop("decided_at")
+    rows = _read(model, listed)
+    return FlagPage(rows=rows, number=number, open=total - ruled, ruled=ruled, shown=fits.height)
+
+
+def _read(model: str, listed: pl.DataFrame) -> pl.DataFrame:
+    """The listed flags whole, in their order: only the stretch of the file that holds them is read."""
+    places = listed["place"].to_list()
+    first, last = min(places, default=0), max(places, default=-1)
+    stretch = _flags(model).slice(first, last - first + 1)
+    key = ["place", "decision_id"]
+    return listed.lazy().join(stretch, on=key, how="inner", maintain_order="left").collect()
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _rulings(root: str, stored: int, undone: int) -> pl.DataFrame:
+    """The current rulings; both counts only grow, so a new ruling or one taken back is seen at once."""
+    return session.store().rulings()
 
 
 def conflicts(user: User, page: str) -> pl.LazyFrame | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,8 @@ from evenhand.errors import ModelError, UserError
 from evenhand.files import atomic_path
 from evenhand.frames import DOMAINS
 from evenhand.lake import scan_decisions, scan_scores, scored_models
+from evenhand.settled import VERDICT, is_settled, with_verdicts
+from evenhand.store import Store
 from evenhand.workspace import Workspace
 
 #: Columns of a flag file, the same for .csv and .parquet.
@@ -31,7 +34,15 @@ COLUMNS = (
 _CASE = ("text", "language", "market", "queue", "decided_at")
 
 
-def _ranked(ws: Workspace, model: str, top: int | None, where: Mapping[str, str]) -> pl.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class TopFlags:
+    """Flags in the order of their rank, and what they are a part of."""
+
+    table: pl.DataFrame  # COLUMNS, and VERDICT where ruled ones were asked for
+    ruled: int  # of the scored decisions that fit, how many an SME has ruled on
+
+
+def _scores(ws: Workspace, model: str, where: Mapping[str, str]) -> pl.LazyFrame:
     if model not in scored_models(ws):
         raise ModelError(f"{model} has no scores in this workspace; run `evenhand score`")
     scores = scan_scores(ws, model)
@@ -43,6 +54,10 @@ def _ranked(ws: Workspace, model: str, top: int | None, where: Mapping[str, str]
         else:
             keep = scan_decisions(ws).filter(pl.col(name) == value).select("decision_id")
             scores = scores.join(keep, on="decision_id", how="semi")
+    return scores
+
+
+def _ranked(scores: pl.LazyFrame, top: int | None) -> pl.DataFrame:
     by, falling = ["p_overturn", "decision_id"], [True, False]
     ranked = (
         scores.sort(by, descending=falling)
@@ -54,21 +69,37 @@ def _ranked(ws: Workspace, model: str, top: int | None, where: Mapping[str, str]
 
 
 def top_flags(
-    ws: Workspace, model: str, *, top: int | None = None, where: Mapping[str, str] | None = None
-) -> pl.DataFrame:
-    """The `top` decisions by p_overturn (all if None), ranked from 1; COLUMNS. Ties are broken by decision id.
+    ws: Workspace,
+    store: Store,
+    model: str,
+    *,
+    top: int | None = None,
+    where: Mapping[str, str] | None = None,
+    include_ruled: bool = False,
+) -> TopFlags:
+    """The `top` open decisions by p_overturn (all if None); with `include_ruled` the settled ones too, and how each was ruled.
 
-    `where` filters like {"market": "TH"}. ModelError if `model` has no scores.
+    `rank` is the place from 1 among all scored decisions that fit, ruled on or not: a flag keeps its rank while others are
+    settled, so it can be quoted, and the gaps are what was settled. Ties are broken by decision id. `where` filters like
+    {"market": "TH"}. ModelError if `model` has no scores, UserError for a column that cannot be filtered by.
     """
-    return _ranked(ws, model, top, where or {}).select(COLUMNS)
+    scores, rulings = _scores(ws, model, where or {}), store.rulings()
+    ruled = with_verdicts(scores, rulings).filter(is_settled()).select(pl.len()).collect().item()
+    if include_ruled:
+        table = with_verdicts(_ranked(scores, top).lazy(), rulings).select(*COLUMNS, *VERDICT)
+    else:  # so many ranks surely hold `top` open ones, if there are that many
+        far = None if top is None else top + ruled
+        table = with_verdicts(_ranked(scores, far).lazy(), rulings).filter(~is_settled()).select(COLUMNS)
+        table = table if top is None else table.head(top)
+    return TopFlags(table=table.collect(), ruled=int(ruled))
 
 
 def publish_flags(ws: Workspace, model: str, *, limit: int = 100_000) -> Path:
-    """Write the first `limit` flags with their cases for the app, sorted by rank, in row groups of 2,000.
+    """Write the first `limit` flags with their cases for the app, sorted by rank, in row groups of 2,000; ruled ones too.
 
     A page of the app reads the row groups it shows and nothing else.
     """
-    ranked = _ranked(ws, model, limit, {})
+    ranked = _ranked(_scores(ws, model, {}), limit)
     wanted = ranked.select("decision_id").lazy()
     cases = (
         scan_decisions(ws).select("decision_id", *_CASE).join(wanted, on="decision_id", how="semi").collect()

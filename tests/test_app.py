@@ -4,11 +4,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from app_workspace import MODEL, app_workspace, taken
+from app_workspace import AT, MODEL, app_workspace, taken
 from streamlit.testing.v1 import AppTest
 
+from app.text import spoken
 from evenhand.conflicts import publish_conflicts
 from evenhand.lake import scan_decisions
+from evenhand.records import Ruling
 
 MAIN = str(Path(__file__).resolve().parents[1] / "app" / "main.py")
 
@@ -157,8 +159,10 @@ def _all_flags() -> None:
     from app import published, session
 
     user = session.sign_in()
-    rows, _ = published.rows("evenhand-1", user, where={}, reason="", newest=False, start=0, count=10_000)
-    st.dataframe(rows.select("decision_id").to_pandas())
+    found = published.page(
+        "evenhand-1", user, where={}, reason="", newest=False, show="all", number=1, size=10_000
+    )
+    st.dataframe(found.rows.select("decision_id").to_pandas())
 
 
 def test_without_blur_every_case_shown_is_in_the_audit_log(tmp_path, open_app):
@@ -219,8 +223,8 @@ def test_the_data_layer_refuses_what_the_role_does_not_include(full, open_app):
 
         session.sign_in()
         try:
-            published.rows("evenhand-1", session.store().user("management"), where={}, reason="", newest=False,
-                           start=0, count=5)  # fmt: skip
+            published.page("evenhand-1", session.store().user("management"), where={}, reason="", newest=False,
+                           show="open", number=1, size=5)  # fmt: skip
         except UserError as problem:
             st.error(str(problem))
 
@@ -248,14 +252,155 @@ def test_over_and_under_enforcement_stand_apart_and_every_split_works(full, open
     assert "stored before anyone looked at it" in said
 
 
+def flags_of(world, model: str = MODEL) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The published flags that nobody has ruled on, and those that somebody has; in the app's tests all rulings name a decision."""
+    rows = pl.read_parquet(world[0].flags_dir / f"{model}.parquet")
+    is_ruled = pl.col("decision_id").is_in(world[1].rulings()["decision_id"].implode())
+    return rows.filter(~is_ruled), rows.filter(is_ruled)
+
+
+def choose(at: AppTest, row: int) -> AppTest:
+    """The flags page with this row of its table chosen."""
+    at.session_state["flags_table"] = {"selection": {"rows": [row], "columns": [], "cells": []}}
+    at = at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def rule_on(world, flags: pl.DataFrame, label: str | None = None) -> None:
+    """Rule on these flags, outside of any draw; as they were decided, unless `label` says otherwise."""
+    rulings = [
+        Ruling(
+            case_id=row["case_id"], area=row["area"], policy_version=row["policy_version"], label=label or row["label"],
+            sme_id="sme", ruled_at=AT, decision_moderator_id=row["moderator_id"], source="ingest",
+        )
+        for row in flags.iter_rows(named=True)
+    ]  # fmt: skip
+    assert world[1].add_rulings(rulings, by="test").added == flags.height
+
+
+@pytest.fixture
+def published(full):
+    """Publish flags as a model's of the `full` workspace, the newest there; gone after the test."""
+    targets = set()
+
+    def publish(name: str, rows: pl.DataFrame) -> None:
+        target = full[0].flags_dir / f"{name}.parquet"
+        targets.add(target)
+        rows.write_parquet(target, row_group_size=2_000)
+
+    yield publish
+    for target in targets:
+        target.unlink()
+
+
+def test_flags_are_the_open_ones_until_ruled_ones_are_asked_for(full, open_app):
+    left, ruled = flags_of(full)
+    assert left.height > 1_800 and ruled.height >= 150
+    at = open_app(full, "ml")
+    said = (
+        f"{left.height:,} open flags by evenhand-1, the likeliest overturns first · {ruled.height} ruled on"
+    )
+    assert said in [c.value for c in at.caption]
+    table = at.dataframe[0].value
+    assert table["rank"].to_list() == left["rank"].head(50).to_list(), "ruled ones leave gaps"
+    assert "verdict" not in table
+    at = at.segmented_control(key="flags_show").select("ruled").run()
+    assert f"{ruled.height} ruled flags by" in " ".join(c.value for c in at.caption)
+    table = at.dataframe[0].value
+    assert table["rank"].to_list() == ruled["rank"].head(50).to_list()
+    newest = {row["decision_id"]: row for row in full[1].rulings().iter_rows(named=True)}
+    for shown, flag in zip(table.to_dict("records"), ruled.head(50).iter_rows(named=True), strict=True):
+        ruling = newest[flag["decision_id"]]
+        assert shown["ruled"] == spoken(ruling["label"]) and shown["sme_id"] == ruling["sme_id"]
+        assert shown["verdict"] == ("Upheld" if ruling["label"] == flag["label"] else "Overturned")
+        assert shown["ruled_on"].date() == ruling["ruled_at"].date()
+    assert set(table["verdict"]) == {"Upheld", "Overturned"}
+    overturned = table["verdict"].to_list().index("Overturned")
+    assert "Overturned by sme · 01 Apr 2026".lower() in html(choose(at, overturned)).lower()
+    at = open_app(full, "ml").segmented_control(key="flags_show").select("all").run()
+    table = at.dataframe[0].value
+    assert table["rank"].to_list() == list(range(1, 51)) and table["verdict"].isna().any()
+    assert f"2,000 flags by evenhand-1, the likeliest overturns first · {ruled.height} of them ruled on" in [
+        c.value for c in at.caption
+    ]
+
+
+def test_a_ruling_settles_its_flag_at_once_and_taking_it_back_opens_it_again(tmp_path, open_app):
+    world = app_workspace(tmp_path)
+    item = taken(world[1], open_draw(world[1]))
+    at = open_app(world, "sme", "flags")
+    at = at.selectbox(key="flags_market").select(item.market).run()
+    at = at.selectbox(key="flags_area").select(item.area).run()
+
+    def listed(at: AppTest) -> bool:
+        return item.case_id in at.run().dataframe[0].value["case_id"].to_list()
+
+    assert listed(at)
+    press(open_app(world, "sme"), "agree")
+    assert not listed(at)
+    press(open_app(world, "sme"), "undo")
+    assert listed(at)
+
+
+def test_the_chosen_flag_stays_chosen_while_others_are_ruled_on(tmp_path, open_app):
+    world = app_workspace(tmp_path)
+    left, _ = flags_of(world)
+    cases = left["case_id"].to_list()
+
+    def seen() -> str:
+        return world[1].audit_log().filter(pl.col("action") == "view_case")["subject"].to_list()[-1]
+
+    at = press(choose(open_app(world, "ml"), 2), "flag_reveal")
+    assert seen() == cases[2]
+    rule_on(world, left.head(1))
+    at = at.run()
+    assert at.dataframe[0].value["case_id"].to_list()[:2] == cases[1:3]
+    assert "eh-blur" not in html(at), "still the case that was asked for"
+    assert at.session_state["flags_table"]["selection"]["rows"] == [1]
+    rule_on(world, left[2:3], label=None)
+    at = at.run()
+    assert "The moderator decided" not in html(at) and not at.exception
+    at = choose(at, 0).segmented_control(key="flags_show").select("ruled").run()
+    assert "The moderator decided" not in html(at), "a filter opens no other case"
+
+
+def test_a_page_that_is_no_longer_there_gives_way_to_the_last_one(tmp_path, open_app):
+    world = app_workspace(tmp_path)
+    left, ruled = flags_of(world)
+    assert (left.height, ruled.height) == (1_850, 150)
+    at = open_app(world, "ml").number_input(key="flags_page").set_value(37).run()
+    assert at.dataframe[0].value["rank"].to_list() == left["rank"].tail(50).to_list()
+    rule_on(world, left.tail(50))
+    at = at.run()
+    assert not at.exception and at.number_input(key="flags_page").value == 36
+    assert at.dataframe[0].value["rank"].to_list() == left["rank"][1_750:1_800].to_list()
+
+
+def test_when_all_is_ruled_on_or_nothing_is_the_page_says_so(full, open_app, published):
+    left, ruled = flags_of(full)
+    published("evenhand-7", ruled.head(5))
+    at = open_app(full, "ml", "flags")
+    assert "No open flag: SMEs have ruled on all 5." in at.success[0].value and not at.dataframe
+    at = at.segmented_control(key="flags_show").select("ruled").run()
+    assert len(at.dataframe[0].value) == 5
+    market = next(name for name in left["market"] if name not in ruled["market"].head(5).to_list())
+    published("evenhand-7", pl.concat([ruled.head(5), left.filter(market=market).head(1)]))
+    at = open_app(full, "ml", "flags").selectbox(key="flags_market").select(market).run()
+    at = at.segmented_control(key="flags_show").select("ruled").run()
+    assert "No flag that fits these filters is ruled on yet (1 open)." in at.info[0].value
+    at = at.text_input(key="flags_reason").set_value("nowhere").run()
+    assert "take one away" in at.info[0].value
+    published("evenhand-7", left.filter(pl.col("market") != "SA"))
+    assert "No flag in your markets" in open_app(full, "sme-sa", "flags").info[0].value
+
+
 def test_flags_filter_page_and_open(full, open_app):
     at = open_app(full, "ml")
-    assert any("2,000 flags by evenhand-1" in c.value for c in at.caption)
     at = at.selectbox(key="flags_market").select("TH").run()
     frame = at.dataframe[0].value
     assert set(frame["market"]) == {"TH"} and len(frame) <= 50 and "p_overturn" in frame
-    at.session_state["flags_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
-    at = at.run()
+    at = choose(at, 0)
     assert "The moderator decided" in html(at) and "eh-blur" in html(at)
     at = press(at, "flag_reveal")
     assert "eh-blur" not in html(at)
@@ -305,28 +450,23 @@ def test_no_user_and_no_workspace_are_told_apart(empty, tmp_path, monkeypatch):
     assert "evenhand init" in at.error[0].value
 
 
-def test_a_hundred_thousand_flags_are_read_a_page_at_a_time(full, open_app):
-    ws, _ = full
-    small = pl.read_parquet(ws.flags_dir / f"{MODEL}.parquet")
-    big = pl.concat([small] * 50).with_columns(rank=pl.int_range(1, 100_001))
-    target = ws.flags_dir / "evenhand-9.parquet"
-    big.write_parquet(target, row_group_size=2_000)
-    try:
-        at = open_app(full, "ml", "flags")
-        assert any("100,000 flags by evenhand-9" in c.value for c in at.caption)
-        at = at.number_input(key="flags_page").set_value(2).run()
-        assert at.dataframe[0].value["rank"].to_list() == list(range(51, 101))
-    finally:
-        target.unlink()
+def test_a_hundred_thousand_flags_are_read_a_page_at_a_time(full, open_app, published):
+    small = pl.read_parquet(full[0].flags_dir / f"{MODEL}.parquet")
+    published("evenhand-9", pl.concat([small] * 50).with_columns(rank=pl.int_range(1, 100_001)))
+    left, ruled = flags_of(full, "evenhand-9")
+    at = open_app(full, "ml", "flags")
+    assert any(f"{left.height:,} open flags by evenhand-9" in c.value for c in at.caption)
+    at = at.number_input(key="flags_page").set_value(2).run()
+    assert at.dataframe[0].value["rank"].to_list() == left["rank"][50:100].to_list()
+    at = at.selectbox(key="flags_order").select("newest").run()
+    days = left.sort("decided_at", descending=True, maintain_order=True)
+    assert at.dataframe[0].value["rank"].to_list() == days["rank"].head(50).to_list()
+    at = at.segmented_control(key="flags_show").select("all").run()
+    assert any("100,000 flags by evenhand-9" in c.value for c in at.caption)
 
 
-def test_flags_that_were_published_without_support_still_open(full, open_app):
-    ws, _ = full
-    target = ws.flags_dir / "evenhand-8.parquet"
-    pl.read_parquet(ws.flags_dir / f"{MODEL}.parquet").drop("support").write_parquet(target)
-    try:
-        at = open_app(full, "ml", "flags")
-        assert any("2,000 flags by evenhand-8" in c.value for c in at.caption)
-        assert at.dataframe[0].value["support"].isna().all()
-    finally:
-        target.unlink()
+def test_flags_that_were_published_without_support_still_open(full, open_app, published):
+    published("evenhand-8", pl.read_parquet(full[0].flags_dir / f"{MODEL}.parquet").drop("support"))
+    at = open_app(full, "ml", "flags")
+    assert any("open flags by evenhand-8" in c.value for c in at.caption)
+    assert at.dataframe[0].value["support"].isna().all()

@@ -1,8 +1,14 @@
 import numpy as np
 import polars as pl
 import pytest
+from scored_world import AT, MODEL, draw, rule
 
+from evenhand.errors import ModelError, UserError
+from evenhand.lake import scan_decisions, scan_scores
+from evenhand.records import Ruling
+from evenhand.settled import VERDICT
 from models.flagging import FEATURES, PRIOR, Flagger, LabelView
+from models.flags import COLUMNS, top_flags
 
 
 def a_view(n: int, seed: int = 0):
@@ -179,3 +185,70 @@ def test_a_moderators_history_can_be_switched_off():
         "moderator" in line
         for line in flagger.reasons(decisions, ["spam"] * 3_000, np.full(3_000, 0.9), features)
     )
+
+
+KEY = ["case_id", "area", "moderator_id"]
+
+
+def scored(world) -> pl.DataFrame:
+    """All scored decisions with their rank."""
+    scores = scan_scores(world[0], MODEL).collect()
+    ranked = scores.sort("p_overturn", "decision_id", descending=[True, False])
+    return ranked.with_row_index("rank", offset=1)
+
+
+def test_flags_are_the_open_decisions_by_rank_and_ruled_ones_leave_gaps(world):
+    ws, store, _ = world
+    everything = scored(world)
+    before = top_flags(ws, store, MODEL, top=50)
+    assert before.table["rank"].to_list() == list(range(1, 51)) and before.ruled == 0
+    rule(world, draw(world, budget=300))
+    left = everything.join(store.rulings().select("decision_id"), on="decision_id", how="anti")
+    assert left.height == 3_700 and left["rank"][0] > 1
+    after = top_flags(ws, store, MODEL, top=50)
+    assert after.ruled == 300 and tuple(after.table.columns) == COLUMNS
+    assert after.table.select("rank", *KEY).rows() == left.head(50).select("rank", *KEY).rows()
+    whole = top_flags(ws, store, MODEL)
+    assert whole.table["rank"].to_list() == left["rank"].to_list()
+    assert top_flags(ws, store, MODEL, top=5_000).table.equals(whole.table)
+
+
+def test_ruled_flags_come_with_their_rulings_when_asked_for(world):
+    ws, store, known = world
+    rule(world, draw(world, budget=300))
+    found = top_flags(ws, store, MODEL, top=200, include_ruled=True).table
+    assert tuple(found.columns) == (*COLUMNS, *VERDICT)
+    assert found["rank"].to_list() == list(range(1, 201))
+    ids = scored(world).select("rank", "decision_id").cast({"rank": pl.Int64})
+    told = found.join(ids, on="rank").join(known, on="decision_id", validate="1:1")
+    ruled = told["decision_id"].is_in(store.rulings()["decision_id"].implode())
+    assert (told["verdict"].is_not_null() == ruled).all() and ruled.any() and not ruled.all()
+    told = told.filter(ruled)
+    assert told["ruled_label"].to_list() == told["true_label"].to_list()
+    assert ((told["verdict"] == "overturned") == (told["label"] != told["true_label"])).all()
+
+
+def test_a_filter_ranks_what_fits_and_counts_the_rulings_on_it(world):
+    ws, store, _ = world
+    rule(world, draw(world, budget=300))
+    markets = scan_decisions(ws).select("decision_id", "market").collect()
+    thai = scored(world).drop("rank").join(markets, on="decision_id", how="left", maintain_order="left")
+    thai = thai.filter(market="TH").with_row_index("rank", offset=1)
+    left = thai.join(store.rulings().select("decision_id"), on="decision_id", how="anti")
+    found = top_flags(ws, store, MODEL, where={"market": "TH"})
+    assert found.ruled == thai.height - left.height > 0
+    assert found.table.select("rank", *KEY).rows() == left.select("rank", *KEY).rows()
+    with pytest.raises(UserError, match="cannot filter by 'colour'; use one of market"):
+        top_flags(ws, store, MODEL, where={"colour": "red"})
+    with pytest.raises(ModelError, match="evenhand-7 has no scores"):
+        top_flags(ws, store, "evenhand-7")
+
+
+def test_when_everything_is_ruled_on_no_flag_is_open(world):
+    ws, store, _ = world
+    unnamed = scan_scores(ws, MODEL).select("case_id", "area", "policy_version", "label").unique().collect()
+    store.add_rulings(
+        [Ruling(**row, sme_id="s", ruled_at=AT) for row in unnamed.iter_rows(named=True)], by="test"
+    )
+    found = top_flags(ws, store, MODEL, top=20)
+    assert found.table.is_empty() and tuple(found.table.columns) == COLUMNS and found.ruled == 4_000

@@ -111,10 +111,24 @@ def test_flags_have_the_same_shape_as_csv_and_parquet(loop):
     loop.run("flags", "--out", str(loop.data / "flags.parquet"))
     csv, parquet = pl.read_csv(loop.data / "flags.csv"), pl.read_parquet(loop.data / "flags.parquet")
     assert csv.columns == parquet.columns == FLAG_COLUMNS
-    assert csv.height == parquet.height == loop.score["decisions"]
+    assert csv.height == parquet.height
     assert parquet["p_overturn"].is_between(0, 1).all()
     assert parquet["p_overturn"].to_list() == sorted(parquet["p_overturn"], reverse=True)
     assert csv["p_overturn"].to_list() == pytest.approx(parquet["p_overturn"].to_list())
+
+
+def test_flags_leave_out_what_was_ruled_on_and_say_so(loop):
+    left = pl.read_parquet(loop.data / "flags.parquet").height
+    ruled = loop.score["decisions"] - left
+    rulings = pl.read_csv(loop.data / "rulings.csv.gz")
+    assert 0 < ruled <= rulings.height + 80
+    said = loop.run("flags", "--top", "3")
+    assert f"left out, because an SME has ruled on them: {ruled}; --include-ruled shows them" in said
+    found = loop.json("flags", "--include-ruled", "--top", "1000000")
+    assert len(found) == loop.score["decisions"] and list(found[0])[:-5] == FLAG_COLUMNS
+    told = [row for row in found if row["verdict"] is not None]
+    assert len(told) == ruled and {row["verdict"] for row in told} == {"upheld", "overturned"}
+    assert all((row["verdict"] == "upheld") == (row["label"] == row["ruled_label"]) for row in told)
 
 
 def test_flags_find_the_planted_errors_better_than_chance(loop):

@@ -124,14 +124,14 @@ def test_an_uncovered_policy_version_is_refused_or_counted(trained):
 
 def test_flags_rank_by_p_overturn_and_filters_hold(trained, tmp_path):
     small, *_ = trained
-    flags = top_flags(small.ws, "evenhand-1", top=50)
+    flags = top_flags(small.ws, small.store, "evenhand-1", top=50, include_ruled=True).table
     assert flags["rank"].to_list() == list(range(1, 51))
     assert flags["p_overturn"].to_list() == sorted(flags["p_overturn"], reverse=True)
-    thai = top_flags(small.ws, "evenhand-1", where={"market": "TH"})
+    thai = top_flags(small.ws, small.store, "evenhand-1", where={"market": "TH"}).table
     markets = scan_decisions(small.ws).select("case_id", "market").collect().unique()
     assert set(thai.join(markets, on="case_id")["market"]) == {"TH"}
     with pytest.raises(ModelError, match="no scores"):
-        top_flags(small.ws, "evenhand-7")
+        top_flags(small.ws, small.store, "evenhand-7")
     write_table(flags, tmp_path / "f.parquet")
     assert pl.read_parquet(tmp_path / "f.parquet").equals(flags)
 

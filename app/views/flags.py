@@ -1,4 +1,4 @@
-"""Ranked decisions with reasons: filter, sort, open."""
+"""Ranked decisions with reasons: filter, sort, open. Those that an SME has ruled on are shown when asked for."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ import polars as pl
 import streamlit as st
 
 from app import case_card, explained, published, session
-from app.text import case_text, spoken
+from app.text import box, case_text, spoken
 from evenhand.errors import EvenhandError
 from evenhand.store import User
 
 PAGE = 50
+_SHOW: dict[published.Show, str] = {
+    "open": "{n:,} open flags",
+    "ruled": "{n:,} ruled flags",
+    "all": "{n:,} flags",
+}
 
 
 def page() -> None:
@@ -26,23 +31,58 @@ def page() -> None:
         return
     model = models[0] if len(models) == 1 else st.sidebar.selectbox("Model", models)
     where, reason, newest = _filters(model, user)
-    number = st.session_state.get("flags_page", 1)
-    rows, total = published.rows(
-        model, user, where=where, reason=reason, newest=newest, start=(number - 1) * PAGE, count=PAGE
+    left, line, at = st.columns([1.1, 4.1, 1], vertical_alignment="bottom")
+    show = left.segmented_control(
+        "Show", list(_SHOW), default="open", required=True, format_func=str.capitalize, key="flags_show",
+        on_change=_first_page, help="Ruled: an SME has ruled on the decision under its policy version.",
+    )  # fmt: skip
+    found = published.page(
+        model,
+        user,
+        where=where,
+        reason=reason,
+        newest=newest,
+        show=show,
+        number=st.session_state.get("flags_page", 1),
+        size=PAGE,
     )
-    if not total:
-        st.info("No flag fits these filters; take one away.")
+    if not found.shown:
+        _nothing(found, show, filtered=bool(where or reason))
         return
-    pages = -(-total // PAGE)
-    line, at = st.columns([5, 1], vertical_alignment="bottom")
     first = "the newest" if newest else "the likeliest overturns"
-    line.caption(f"{total:,} flags by {model}, {first} first")
-    at.number_input("Page", 1, max(pages, 1), key="flags_page", help=f"{pages:,} pages of {PAGE}")
-    chosen = _table(rows, user)
+    line.caption(f"{_SHOW[show].format(n=found.shown)} by {model}, {first} first{_rest(found, show)}")
+    pages = -(-found.shown // PAGE)
+    if st.session_state.get("flags_page", 1) != found.number:  # fewer pages than before: others were ruling
+        st.session_state["flags_page"] = found.number
+    at.number_input("Page", 1, pages, key="flags_page", help=f"{pages:,} pages of {PAGE}")
+    _keep_choice(found.rows["decision_id"].to_list())
+    chosen = _table(found.rows, user, ruled=show != "open")
     if chosen is None:
         st.caption("Choose a row to open its case.")
     else:
         _open(model, chosen, user)
+
+
+def _rest(found: published.FlagPage, show: published.Show) -> str:
+    """How many are settled, or with the settled ones how many are not."""
+    if show == "ruled":
+        return f" · {found.open:,} open"
+    return f" · {found.ruled:,} ruled on" if show == "open" else f" · {found.ruled:,} of them ruled on"
+
+
+def _nothing(found: published.FlagPage, show: published.Show, *, filtered: bool) -> None:
+    """Why the list is empty, and what to do."""
+    here = " that fits these filters" if filtered else ""
+    if show == "open" and found.ruled:
+        st.success(
+            f"No open flag{here}: SMEs have ruled on all {found.ruled:,}. *Ruled* shows them with their rulings."
+        )
+    elif show == "ruled" and found.open:
+        st.info(f"No flag{here} is ruled on yet ({found.open:,} open). Rulings come from the Review page.")
+    elif filtered:
+        st.info("No flag fits these filters; take one away.")
+    else:
+        st.info("No flag in your markets and languages.")
 
 
 def _filters(model: str, user: User) -> tuple[dict[str, str], str, bool]:
@@ -78,13 +118,34 @@ def _first_page() -> None:
     st.session_state["flags_page"] = 1
 
 
-def _table(rows: pl.DataFrame, user: User) -> dict[str, Any] | None:
-    """The page as a table; the row that was chosen, if any. SMEs do not see the score: they may yet rule on the case."""
+def _keep_choice(listed: list[str]) -> None:
+    """The chosen case stays chosen where the list moves under it, by a filter or a ruling; if it left the list, none is."""
+    state, before = st.session_state, st.session_state.get("flags_listed", listed)
+    state["flags_listed"] = listed
+    if before == listed or "flags_table" not in state:
+        return
+    chosen = [before[place] for place in state["flags_table"]["selection"]["rows"]]
+    places = [listed.index(case) for case in chosen if case in listed]
+    state["flags_table"] = {"selection": {"rows": places, "columns": [], "cells": []}}
+
+
+def _table(rows: pl.DataFrame, user: User, *, ruled: bool) -> dict[str, Any] | None:
+    """The page as a table, with the rulings if `ruled`; the row that was chosen, if any.
+
+    SMEs do not see the score: they may yet rule on the case.
+    """
+    rulings = (
+        pl.col("ruled_label").map_elements(spoken, pl.String).alias("ruled"),
+        pl.col("verdict").str.to_titlecase(),
+        "sme_id",
+        pl.col("ruled_at").dt.date().alias("ruled_on"),
+    )
     shown = rows.select(
         "rank",
         (100 * pl.col("p_overturn")).alias("p_overturn"),
         pl.col("area").map_elements(spoken, pl.String),
         pl.col("label").map_elements(spoken, pl.String).alias("decided"),
+        *(rulings if ruled else ()),
         pl.col("predicted_label").map_elements(spoken, pl.String).alias("reads like"),
         pl.col("reasons").str.replace_all("_", " "),
         "support",
@@ -106,10 +167,14 @@ def _table(rows: pl.DataFrame, user: User) -> dict[str, Any] | None:
         selection_mode="single-row",
         key="flags_table",
         column_config={
-            "rank": column.NumberColumn("Rank", width=55),
+            "rank": column.NumberColumn("Rank", width=55, help="Place among all flags, ruled ones included"),
             "p_overturn": column.ProgressColumn(
                 "p overturn", min_value=0, max_value=100, format="%.1f%%", width=105
             ),
+            "ruled": "Ruled",
+            "verdict": column.TextColumn("Verdict", width=85),
+            "sme_id": "By",
+            "ruled_on": column.DateColumn("Ruled on"),
             "area": "Area",
             "decided": "Decided",
             "reads like": "Reads like",
@@ -144,9 +209,20 @@ def _open(model: str, case: dict[str, Any], user: User) -> None:
             st.button("Show the text", key="flag_reveal", on_click=_reveal, args=(case, user))
     with right:
         case_card.decision(case)
+        _ruling(case)
         case_card.reading(case, card)
         case_card.conflict(case, published.conflicts_of(user, "flags", case["decision_id"]))
         case_card.precedents(case, card, blurred=blurred)
+
+
+def _ruling(case: dict[str, Any]) -> None:
+    """How an SME ruled on the case, by whom and when; nothing while it is open."""
+    if case["verdict"] is None:
+        return
+    label = session.label(case["policy_version"], case["area"], case["ruled_label"])
+    why = f" · {spoken(case['error_class']).lower()}" if case["error_class"] else ""
+    kicker = f"{case['verdict']} by {case['sme_id']} · {case['ruled_at']:%d %b %Y}{why}"
+    st.html(box(kicker, f"{label.title} ({label.clause_id})", label.clause_for(case["market"])))
 
 
 def _card(model: str, case: dict[str, Any]) -> dict[str, Any]:
