@@ -15,13 +15,14 @@ import pytest
 from small_workspace import small_workspace
 
 from evenhand.errors import ModelError, PolicyMismatch, TrainingError
+from evenhand.gold import gold
 from evenhand.files import write_table
 from evenhand.lake import scan_decisions, scan_scores
 from models.explanation import explain
 from models.flags import top_flags
 from models.registry import Registry
 from models.scoring import score
-from training.examples import gold, label_examples
+from training.examples import label_examples
 from training.train import train
 
 pytestmark = pytest.mark.slow

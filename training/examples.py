@@ -1,4 +1,4 @@
-"""Rulings and lake to gold: one row a ruled decision, with text, both labels and weight."""
+"""Gold to examples for the label models."""
 
 from __future__ import annotations
 
@@ -10,58 +10,21 @@ import numpy as np
 import polars as pl
 
 from evenhand.errors import TrainingError
-from evenhand.lake import scan_decisions
 from evenhand.policy import PolicyVersion
-from evenhand.store import Store
-from evenhand.workspace import Workspace
 from models.classifier import HeadSpec
 from training.finetune import Examples
 
 ENOUGH = 50  # rulings below which nothing is trained
 CARRIED = 0.5  # weight of a ruling carried over to a reworded area, where its own clause did not change
-MAX_WEIGHT = 10.0  # of a drawn case, relative to the mean
 
 
-def gold(ws: Workspace, store: Store) -> pl.DataFrame:
-    """Ruled decisions, by decision id: the lake's columns, `ruled_label`, `ruled_at`, `weight` (1 / pi if drawn, mean 1).
-
-    A ruling that names no moderator counts for every decision on its case. TrainingError says how many more are needed.
-    """
-    rulings = store.rulings().sort("ruled_at", "id")
-    columns = ["case_id", "area", "policy_version", "ruled_label", "ruled_at", "draw_id"]
-    rulings = rulings.rename({"label": "ruled_label"})
-    decisions = scan_decisions(ws).collect()
-    by_decision = rulings.filter(pl.col("decision_id").is_not_null())
-    by_decision = by_decision.unique("decision_id", keep="last", maintain_order=True)
-    by_case = rulings.filter(pl.col("decision_id").is_null())
-    by_case = by_case.unique(["case_id", "area", "policy_version"], keep="last", maintain_order=True)
-    exact = decisions.join(
-        by_decision.select("decision_id", "ruled_label", "ruled_at", "draw_id"), on="decision_id"
-    )
-    keys = ["case_id", "area", "policy_version"]
-    loose = decisions.join(by_case.select(columns), on=keys).join(exact, on="decision_id", how="anti")
-    rows = pl.concat([exact, loose.select(exact.columns)]).sort("decision_id")
+def enough(rows: pl.DataFrame) -> None:
+    """TrainingError, which says how many are missing, where the gold `rows` are too few to train on."""
     if rows.height < ENOUGH:
         raise TrainingError(
             f"{rows.height} rulings meet a decision in the lake, {ENOUGH} are needed; ingest"
             f" {ENOUGH - rows.height} more with `evenhand ingest rulings` or rule on a draw"
         )
-    return _weighted(rows, store)
-
-
-def _weighted(rows: pl.DataFrame, store: Store) -> pl.DataFrame:
-    drawn = [
-        store.items(name).select("decision_id", pl.col("draw_id"), "pi")
-        for name in rows["draw_id"].drop_nulls().unique().to_list()
-    ]
-    if not drawn:
-        return rows.with_columns(pl.lit(1.0).alias("weight"))
-    joined = rows.join(pl.concat(drawn), on=["decision_id", "draw_id"], how="left", maintain_order="left")
-    inverse = 1 / joined["pi"].to_numpy()
-    known = np.isfinite(inverse)
-    inverse[known] /= inverse[known].mean()
-    weight = np.where(known, np.minimum(inverse, MAX_WEIGHT), 1.0)
-    return joined.drop("pi").with_columns(pl.Series("weight", weight))
 
 
 def data_hash(rows: pl.DataFrame) -> str:

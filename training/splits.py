@@ -9,30 +9,14 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.normal_form import normal_form
+from evenhand.gold import groups
+
+__all__ = ["PARTS", "SHARES", "TEST_SHARE", "groups", "split"]
 
 PARTS = ("train", "validation", "calibration", "test")
 #: Shares of the groups that are not in the test part.
 SHARES = {"train": 0.66, "validation": 0.09, "calibration": 0.25}
 TEST_SHARE = 0.12
-
-
-def groups(texts: Sequence[str], named: Sequence[str | None]) -> NDArray[np.int64]:
-    """Group code of each case, shape (n,): the same normal form or the same given name means the same group."""
-    parent = list(range(len(texts)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    first: dict[tuple[str, str], int] = {}
-    for i, (text, name) in enumerate(zip(texts, named, strict=True)):
-        keys = [("text", normal_form(text) or text)] + ([("name", name)] if name else [])
-        for key in keys:
-            parent[root(i)] = root(first.setdefault(key, i))
-    return np.array([root(i) for i in range(len(texts))], np.int64)
 
 
 def split(group: NDArray[np.int64], times: Sequence[datetime], *, seed: int) -> NDArray[np.str_]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import evenhand
 from evenhand.errors import TrainingError
+from evenhand.gold import gold, groups, marks
 from evenhand.lake import scan_decisions
 from evenhand.policy import PolicyVersion
 from evenhand.progress import Progress
@@ -28,13 +29,14 @@ from models.classifier import EncoderClassifier, HeadSpec, heads_of
 from models.encoder import Encoder, Floats32, load_encoder
 from models.evidence import Evidence, Taught
 from models.flagging import Flagger
+from models.learned import save_learned
 from models.precedents import Precedents
 from models.registry import Registry
 from training import evaluate
-from training.examples import as_examples, data_hash, gold, label_examples
+from training.examples import as_examples, data_hash, enough, label_examples
 from training.finetune import finetune
 from training.second_stage import decided_lessons, fit_flagger, group_folds
-from training.splits import groups, split
+from training.splits import split
 
 datasets.disable_progress_bars()
 _FLAGGER_ENOUGH = 20  # rulings, with both outcomes, below which nothing is calibrated
@@ -68,6 +70,7 @@ def train(
         torch.set_num_threads(config.threads)
     policies = store.policies()
     rows = gold(ws, store)
+    enough(rows)
     wrong = (rows["label"] != rows["ruled_label"]).to_numpy().astype(float)
     mark = data_hash(rows)
     group = groups(rows["text"].to_list(), rows["conversation_id"].to_list())
@@ -121,7 +124,8 @@ def train(
         metrics = _evaluate(bundle, rows, vectors, wrong, part, group, config.seed)
         progress.step()
         bundle.manifest = replace(bundle.manifest, metrics=metrics)
-        version = _register(ws, bundle, config.seed, tuned.validation_loss, by)
+        learned = marks(ruled["text"].to_list(), ruled["conversation_id"].to_list())
+        version = _register(ws, bundle, learned, config.seed, tuned.validation_loss, by)
         progress.step()
     shutil.rmtree(checkpoint, ignore_errors=True)
     if tuned.resumed_at_epoch:
@@ -237,7 +241,9 @@ def _evaluate(
     return metrics
 
 
-def _register(ws: Workspace, bundle: ModelBundle, seed: int, losses: list[float], by: str) -> str:
+def _register(
+    ws: Workspace, bundle: ModelBundle, learned: frozenset[str], seed: int, losses: list[float], by: str
+) -> str:
     manifest = bundle.manifest
     params = {
         "encoder": manifest.encoder,
@@ -251,6 +257,7 @@ def _register(ws: Workspace, bundle: ModelBundle, seed: int, losses: list[float]
     }
     with tempfile.TemporaryDirectory(prefix="evenhand-") as folder:
         bundle.save(Path(folder) / "bundle")
+        save_learned(learned, Path(folder) / "bundle")
         return Registry(ws).register(
             Path(folder) / "bundle",
             params=params,

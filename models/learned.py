@@ -1,0 +1,20 @@
+"""What a model version has learned from, kept beside its weights, so that later rulings can be told to be new to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+_FILE = "learned.parquet"
+
+
+def save_learned(marks: frozenset[str], folder: Path) -> None:
+    """Write the `evenhand.gold.marks` of the rulings that the bundle in `folder` was fitted, tuned or calibrated on."""
+    pl.DataFrame({"mark": sorted(marks)}, schema={"mark": pl.String}).write_parquet(folder / _FILE)
+
+
+def load_learned(folder: Path) -> frozenset[str] | None:
+    """What `save_learned` wrote; None for a version that was trained before versions kept it."""
+    file = folder / _FILE
+    return frozenset(pl.read_parquet(file)["mark"].to_list()) if file.exists() else None
