@@ -20,6 +20,7 @@ from evenhand.workspace import Workspace
 
 __all__ = [
     "OUTCOMES", "Estimand", "EstimateTable", "Measure", "Rates", "Weight", "estimate_draws", "measure_draws",
+    "table_of",
 ]  # fmt: skip
 ONE_LOOK = "one look"
 
@@ -100,11 +101,24 @@ def estimate_draws(
     """
     by, window = _asked(by, filters, since, until)
     notes: list[str] = []
-    if daily_looks and weekly_looks is not None:
-        raise EstimateError(
-            "daily and weekly looks at once; daily looks hold at weekly ones too, so ask for one of them"
-        )
     measure = _measured(ws, store, draw_ids, window, by, weight=weight, estimand=estimand, notes=notes)
+    table = table_of(measure, store, by=by, daily_looks=daily_looks, weekly_looks=weekly_looks, notes=notes)
+    return replace(table, since=since, until=until)
+
+
+def table_of(
+    measure: Measure,
+    store: Store,
+    *,
+    by: Sequence[str] = (),
+    daily_looks: bool = False,
+    weekly_looks: int | None = None,
+    notes: list[str],
+) -> EstimateTable:
+    """What `estimate_draws` gives, of a measure that is there already; from here on its intervals are for the looks asked for.
+
+    `notes` are those of making the measure, and get more. Raises EstimateError if both kinds of looks are asked for.
+    """
     parts = measure.parts
     looks = _said_looks(measure, store, notes, daily=daily_looks, weeks=weekly_looks)
     overall = measure.rates(())[0]
@@ -115,16 +129,14 @@ def estimate_draws(
     return EstimateTable(
         overall=overall,
         domains=tuple(measure.rates(by)) if by else (),
-        by=by,
+        by=tuple(by),
         draws=tuple(part.draw.draw_id for part in parts),
         model_versions=tuple(sorted({part.draw.model_version for part in parts})),
         policy_versions=tuple(versions),
         notes=tuple(notes),
         versions=tuple(measure.rates(("policy_version",))) if len(versions) > 1 else (),
-        weight=weight,
-        estimand=estimand,
-        since=since,
-        until=until,
+        weight="decisions" if measure.samples[0].exposure is None else "exposure",
+        estimand=measure.estimand,
         looks=looks,
         asked_confidence=measure.confidence,
     )
@@ -132,6 +144,10 @@ def estimate_draws(
 
 def _said_looks(measure: Measure, store: Store, notes: list[str], *, daily: bool, weeks: int | None) -> str:
     """Set the measure's confidence for the looks asked for; what they are, in words, for the reader and `notes`."""
+    if daily and weeks is not None:
+        raise EstimateError(
+            "daily and weekly looks at once; daily looks hold at weekly ones too, so ask for one of them"
+        )
     if daily:
         draws = [part.draw.draw_id for part in measure.parts]
         days = store.rulings().filter(pl.col("draw_id").is_in(draws))["ruled_at"].dt.date().n_unique()
@@ -157,11 +173,13 @@ def measure_draws(
     since: date | None = None,
     until: date | None = None,
     filters: Mapping[str, str] | None = None,
+    weight: Weight = "decisions",
+    estimand: Estimand = "sme",
     notes: list[str],
 ) -> Measure:
-    """What `estimate_draws` measures with, for questions with many splits; same arguments and errors."""
+    """What `estimate_draws` measures with, for questions with many splits; arguments and errors as there."""
     by, window = _asked((), filters, since, until)
-    return _measured(ws, store, draw_ids, window, by, weight="decisions", estimand="sme", notes=notes)
+    return _measured(ws, store, draw_ids, window, by, weight=weight, estimand=estimand, notes=notes)
 
 
 def _measured(

@@ -90,6 +90,11 @@ def find_areas(
     measure = measure_draws(
         ws, store, draw_ids=draw_ids, since=since, until=until, filters=filters, notes=notes
     )
+    return areas_in(measure, filters)
+
+
+def areas_in(measure: Measure, filters: Mapping[str, str] | None = None) -> list[ImprovementArea]:
+    """As `find_areas`, of a measure that is there already: one of decisions, as SMEs ruled, made with these `filters`."""
     overall = measure.totals(())[0][1]
     free = [name for name in SLICED_BY if name not in (filters or {})]
     splits = [by for size in (1, 2) for by in combinations(free, size)]
