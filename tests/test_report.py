@@ -10,6 +10,7 @@ from evenhand.cli import main
 from evenhand.error_rates import estimate_draws
 from evenhand.errors import EstimateError, UserError
 from evenhand.improvement import find_areas, remeasure
+from evenhand.policy import parse_policy
 from evenhand.report.charts import kinds_chart, scale, split_chart, trend_chart
 from evenhand.report.dsa import dsa_table, dsa_words
 from evenhand.report.method import draw_words
@@ -18,6 +19,7 @@ from evenhand.report.narrative import narrative
 from evenhand.report.tables import tables
 from evenhand.report.words import Names, shown, within
 from evenhand.report.write import writer_for
+from evenhand.samples import sample_policies
 
 CUT = date(2026, 2, 16)
 OUTCOMES = ("total", "over_enforcement", "under_enforcement", "wrong_policy", "policy_unclear")
@@ -204,7 +206,7 @@ def test_improvement_areas_carry_owner_action_and_verdict(world):
 def test_the_method_says_what_was_drawn_and_how(ruled):
     report = made(ruled)
     record = report.draws[0].record
-    words = draw_words(report.draws[0])
+    words = draw_words(report.draws[0], report.names)
     for figure in (
         record.draw_id, f"{record.budget:,} of {record.frame_size:,}", f"seed {record.seed}", f"{record.phi:.1%}",
         f"{record.kappa:g} (kappa)", f"{record.pi_min:.2g} (pi_min)", f"{record.w_max:.2g} times", record.model_version,
@@ -220,7 +222,7 @@ def test_dsa_accuracy_is_what_the_error_rate_leaves_and_says_what_it_is_not(rule
     names = [column.name for column in table.columns]
     assert len(table.rows) == len(rates) + 1
     for row in table.rows[1:]:
-        total = rates[row[0]]
+        total = rates[row[0]]  # the scope is the language's code
         assert total.status == "measured"
         assert row[4:7] == pytest.approx((1 - total.rate, 1 - total.high, 1 - total.low))
         assert row[7:10] == pytest.approx((total.rate, total.low, total.high))
@@ -228,6 +230,15 @@ def test_dsa_accuracy_is_what_the_error_rate_leaves_and_says_what_it_is_not(rule
     assert {row[0]: row[2] for row in table.rows}["en"] == "yes"
     assert {row[0]: row[2] for row in table.rows}["th"] == "no"
     said = " ".join(dsa_words(report))
+    assert "Annex I, Part II, 1.6" in said and "“Precision” and “Recall” are not in it" in said
+    groups = {column.group for column in table.columns}
+    assert {
+        "For “Accuracy of the automated means - Accuracy”",
+        "For “possible rate of error of automated means”",
+    } <= groups
+    assert (
+        "For “Accuracy" in table.columns[names.index("Accuracy")].group and table.rows[0][0] == "Total number"
+    )
     assert "no indicator of automated means alone" in said and "Bulgarian" in said and "English" not in said
     assert "queue live only" in " ".join(dsa_words(made(ruled, filters={"queue": "live"})))
 
@@ -253,7 +264,50 @@ def test_names_from_data_keep_to_one_line_and_their_own_direction():
     names = Names([])
     assert names.value("language", "pt-BR") == "Portuguese (pt-BR)"
     assert names.value("language", "xx") == "xx"
-    assert names.value("area", "spam") == "spam"
+    assert names.value("area", "regulated_goods") == "Regulated goods"
+    assert (
+        names.label("regulated_goods", "no_violation")
+        == names.value("label", "no_violation")
+        == "No violation"
+    )
+
+
+def test_areas_and_labels_have_the_titles_of_the_newest_policy_of_the_period(world):
+    ws, store, _ = world
+    text = next(text for policy, text in sample_policies() if policy.version == "short-video/2026-02")
+    later = text.replace("2026-02", "2026-09").replace("name: scam", "name: advance_fee")
+    later = later.replace("title: Scam\n", "title: Fee before a prize\n")
+    store.add_policy(*titled(later, "Junk of next autumn", "Trading follows"), by="test")
+    rule(world, draw(world, budget=400))
+    report = made(world)
+    assert set(report.policy_versions) == {"short-video/2026-01", "short-video/2026-02"}
+    assert report.names.value("area", "spam") == "Spam and scams"
+    assert report.names.label("spam", "spam") == "Spam"
+    assert report.names.place({"area": "spam", "label": "pile_on"}) == "area Spam and scams, label Pile-on"
+    said = " ".join(narrative(report)) + " ".join(
+        str(cell) for t in tables(report) for r in t.rows for cell in r
+    )
+    assert "Spam and scams" in said and "Junk of next autumn" not in said
+    for machine in ("regulated_goods", "no_violation", "pile_on"):
+        assert machine not in said
+    assert report.names.label("spam", "advance_fee") == "Fee before a prize", "only the later version has it"
+    assert report.names.label("spam", "no_such_label") == "No such label"
+
+
+def titled(text, area, label):
+    """A policy whose area of spam and its label have other titles."""
+    changed = text.replace("title: Spam and scams", f"title: {area}").replace(
+        "title: Spam\n", f"title: {label}\n"
+    )
+    assert changed != text
+    return parse_policy(changed), changed
+
+
+def test_the_filters_of_a_draw_are_named_as_people_name_them(world):
+    rule(world, draw(world, budget=200, filters={"area": "regulated_goods"}))
+    report = made(world)
+    words = draw_words(report.draws[0], report.names)
+    assert "only area Regulated goods" in words and "regulated_goods" not in words
 
 
 def test_a_file_of_another_kind_is_refused_before_anything_is_computed(tmp_path, capsys):

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import openpyxl
@@ -204,8 +205,68 @@ def test_the_deck_says_what_a_manager_presents_and_how_it_was_measured(written):
     assert any(figure in text for text in slide_texts(pages[0]))
 
 
+def dsa_slides(file):
+    title = "Accuracy and possible rate of error by language, for the DSA"
+    return [page for page in Presentation(file).slides if page.shapes.title.text_frame.text.startswith(title)]
+
+
+def test_the_deck_has_the_dsa_table_before_the_method_with_its_source_and_what_it_is_not(written):
+    report, files = written
+    titles = [page.shapes.title.text_frame.text for page in Presentation(files[".pptx"]).slides]
+    first = next(n for n, title in enumerate(titles) if title.endswith("for the DSA"))
+    assert titles.index("Improvement areas") < first < titles.index("How it was measured")
+    (page,) = dsa_slides(files[".pptx"])
+    rows = next(
+        [[cell.text for cell in row.cells] for row in s.table.rows] for s in page.shapes if s.has_table
+    )
+    assert len(rows) == len(report.languages.rows) + 2
+    shown = {row[0]: row for row in rows[1:]}
+    for rates in report.languages.rows:
+        total, row = rates.total, shown[rates.domain["language"]]
+        if total.status == "measured":
+            assert row[3] == f"{1 - total.rate:.1%} ({1 - total.high:.1%} to {1 - total.low:.1%})"
+            assert row[4] == f"{total.rate:.1%} ({total.low:.1%} to {total.high:.1%})"
+        else:
+            assert row[3] == row[4] == "not known yet"
+        assert row[5:] == [f"{total.n_reviewed:,}", f"{total.population:,}"]
+    small = [
+        paragraph
+        for shape in page.shapes
+        if shape.has_text_frame
+        for paragraph in shape.text_frame.paragraphs
+        if paragraph.runs and paragraph.runs[0].font.size.pt <= 9
+    ]
+    words = " ".join(paragraph.text for paragraph in small)
+    assert "(EU) 2024/2835" in words and "no indicator of automated means alone" in words
+
+
+def test_a_long_dsa_table_goes_on_on_further_slides_and_loses_no_language(written, tmp_path):
+    report = written[0]
+    rows = report.languages.rows
+    codes = [f"en-{number:03}" for number in range(60)]
+    many = tuple(replace(rows[n % len(rows)], domain={"language": code}) for n, code in enumerate(codes))
+    long = replace(report, languages=replace(report.languages, rows=many))
+    file = tmp_path / "long.pptx"
+    writer_for(file)(long, file)
+    pages = dsa_slides(file)
+    assert len(pages) > 2 and all("(continued)" in p.shapes.title.text_frame.text for p in pages[1:])
+    found = [
+        row.cells[0].text
+        for page in pages
+        for s in page.shapes
+        if s.has_table
+        for row in list(s.table.rows)[1:]
+    ]
+    assert found == ["Total number", *codes]
+    assert all(any("2024/2835" in text for text in slide_texts(page)) for page in pages)
+    stays_on_its_slides(Presentation(file))
+
+
 def test_nothing_of_the_deck_runs_out_of_its_slide(written):
-    deck = Presentation(written[1][".pptx"])
+    stays_on_its_slides(Presentation(written[1][".pptx"]))
+
+
+def stays_on_its_slides(deck):
     for page in deck.slides:
         for shape in page.shapes:
             assert shape.left >= 0 and shape.left + shape.width <= deck.slide_width

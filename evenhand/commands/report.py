@@ -11,6 +11,7 @@ import click
 from evenhand.commands.common import Day, as_json, filters_from, here_with_store, now, say_json
 
 if TYPE_CHECKING:
+    from evenhand.error_rates import Estimand, Weight
     from evenhand.report.model import Unit
 
 
@@ -39,6 +40,24 @@ if TYPE_CHECKING:
 @click.option(
     "--trend", "unit", type=click.Choice(["week", "month"]), help="Else weeks, from half a year on months."
 )
+@click.option(
+    "--weight",
+    type=click.Choice(["decisions", "exposure"]),
+    default="decisions",
+    show_default=True,
+    help="Share of decisions that are wrong, or of views that went to wrongly decided content.",
+)
+@click.option(
+    "--estimand",
+    type=click.Choice(["sme", "panel"]),
+    default="sme",
+    show_default=True,
+    help="What one SME would overturn, or what a panel would (see `evenhand panel`).",
+)
+@click.option(
+    "--daily-looks", is_flag=True, help="Intervals that hold however often you look, day after day."
+)
+@click.option("--weekly-looks", type=click.IntRange(min=1), metavar="K", help="The same for K weekly looks.")
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Like market=TH; may be repeated.")
 @as_json
 @click.pass_context
@@ -51,6 +70,10 @@ def command(
     compare_until: date | None,
     by: str,
     unit: Unit | None,
+    weight: Weight,
+    estimand: Estimand,
+    daily_looks: bool,
+    weekly_looks: int | None,
     where: tuple[str, ...],
     to_json: bool,
 ) -> None:
@@ -75,6 +98,10 @@ def command(
         by=tuple(name.strip() for name in by.split(",") if name.strip()),
         filters=filters_from(where),
         unit=unit,
+        weight=weight,
+        estimand=estimand,
+        daily_looks=daily_looks,
+        weekly_looks=weekly_looks,
     )
     for write, target in writers:
         write(report, target)
@@ -84,6 +111,7 @@ def command(
                 "files": [{"file": target, "bytes": target.stat().st_size} for target in targets],
                 "period": report.period,
                 "compared_with": report.comparison.period if report.comparison else None,
+                "basis": report.basis,
                 "overall": report.overall,
                 "draws": [drawn.record.draw_id for drawn in report.draws],
                 "notes": report.notes,

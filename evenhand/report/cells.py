@@ -8,7 +8,7 @@ from typing import Literal
 
 from evenhand.error_rates import Rates
 from evenhand.estimation import Estimate
-from evenhand.report.words import OUTCOME_NAMES, UNKNOWN
+from evenhand.report.words import OUTCOME_NAMES, UNKNOWN, day, percent, points
 
 Cell = str | float | int | date | None
 Kind = Literal["text", "percent", "points", "count", "decimal", "day"]
@@ -87,3 +87,18 @@ def evidence_cells(estimate: Estimate) -> tuple[Cell, ...]:
         estimate.population,
         estimate.reviews_needed,
     )
+
+
+def in_words(value: Cell, column: Column) -> str:
+    """A cell of a table in words."""
+    if value is None:
+        return ""
+    if isinstance(value, date):
+        return day(value)
+    if isinstance(value, str):
+        return value
+    if column.kind == "percent":
+        return percent(value)
+    if column.kind == "points":
+        return points(value)
+    return f"{value:,.0f}"

@@ -31,6 +31,7 @@ class Chart:
     """A chart, ready to be drawn in any format."""
 
     title: str
+    axis: str
     categories: tuple[str, ...]
     series: tuple[Series, ...]
 
@@ -62,7 +63,8 @@ def trend_chart(report: Report) -> Chart:
     versions = list(dict.fromkeys(step.policy_version for step in report.trend))
     found = {(step.start, step.policy_version): step.rates.total for step in report.trend}
     return Chart(
-        title=f"Error rate by {report.unit}, with 95% interval",
+        title=f"Error rate by {report.unit}, {_interval(report)}",
+        axis=_axis(report),
         categories=tuple(step_name(start, report.unit) for start in starts),
         series=tuple(
             _series(f"policy {shown(version)}", [found.get((start, version)) for start in starts])
@@ -88,7 +90,8 @@ def split_chart(
     With `figures` each name carries its rate and interval, for where no table stands beside the chart.
     """
     return Chart(
-        title="Error rate with 95% interval",
+        title=f"Error rate {_interval(report)}",
+        axis=_axis(report),
         categories=tuple(_category(report, split, rates, limit, figures=figures) for rates in rows),
         series=(_series("error rate", [rates.total for rates in rows]),),
     )
@@ -97,12 +100,23 @@ def split_chart(
 def kinds_chart(report: Report, split: Split, rows: Sequence[Rates], *, limit: int = 40) -> Chart:
     """Over-enforcement, under-enforcement and wrong labels side by side, never on top of each other."""
     return Chart(
-        title="Kinds of error with 95% interval, shares of all decisions (no bar: not known yet)",
+        title=f"Kinds of error {_interval(report)}, shares of all {report.basis.unit} (no bar: not known yet)",
+        axis=_axis(report),
         categories=tuple(
             f"{_name(report, split, rates, limit)} (n {rates.total.n_reviewed:,})" for rates in rows
         ),
         series=tuple(_series(name, [getattr(rates, kind) for rates in rows]) for kind, name in KINDS.items()),
     )
+
+
+def _interval(report: Report) -> str:
+    """The interval of a chart, and what its rates are where that is not the usual."""
+    line = report.basis.line()
+    return "with 95% interval" + (f" ({line})" if line else "")
+
+
+def _axis(report: Report) -> str:
+    return f"share of {report.basis.unit}"
 
 
 def shortened(text: str, limit: int) -> str:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from evenhand.error_rates import Measure
 from evenhand.estimation import Estimate, Totals, domain_totals, estimates
+from evenhand.two_phase import second_phase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,7 @@ class ConfusionRate:
     area: str
     decided: str
     ruled: str
-    share: Estimate  # of all decisions of the period; its `errors_found` are those that SMEs saw
+    share: Estimate  # of all decisions or views of the period; its `errors_found` are those that SMEs, or the panel, saw
 
 
 def confusion_rates(measure: Measure, *, top: int) -> tuple[tuple[ConfusionRate, ...], int]:
@@ -39,13 +41,22 @@ def confusion_rates(measure: Measure, *, top: int) -> tuple[tuple[ConfusionRate,
 
 
 def _share(measure: Measure, area: str, label: str, ruled: str) -> Estimate:
-    """The share of all decisions inside the window that this pair makes up."""
+    """The share of all decisions or views inside the window that this pair makes up, as the measure's expert rules."""
     sums: Totals | None = None
     for sample in measure.samples:
         frame = sample.part.frame
         possible = ((frame["area"] == area) & (frame["label"] == label)).to_numpy()
-        named = sample.label["error_class"].fill_null("") != "policy_unclear"
-        hit = (sample.label["ruled_label"] == ruled).to_numpy() & named.to_numpy() & possible[sample.place]
+        there = possible[sample.place]
+        hit = _says(sample.label, "ruled_label", "error_class", ruled) & there
+        second = None
+        if measure.estimand == "panel":
+            second = second_phase(
+                sample.label["overturned"].to_numpy(),
+                sample.label["panel_chance"].to_numpy(),
+                sample.label["panel_asked"].to_numpy(),
+                sample.label["panel_answered"].to_numpy(),
+                (_says(sample.label, "panel_label", "panel_class", ruled) & there).astype(float),
+            )
         totals = domain_totals(
             frame["p_overturn"].to_numpy(),
             frame["pi"].to_numpy(),
@@ -54,8 +65,16 @@ def _share(measure: Measure, area: str, label: str, ruled: str) -> Estimate:
             domain=np.where(frame["inside"].to_numpy(), 0, 1).astype(np.int64),
             domains=2,
             possible=possible,
+            exposure=sample.exposure,
             clusters=sample.clusters,
+            second=second,
         )
         sums = totals if sums is None else sums + totals
     assert sums is not None  # a Measure without a sample cannot be made
-    return estimates(sums)[0]
+    return estimates(sums, confidence=measure.confidence)[0]
+
+
+def _says(reviewed: pl.DataFrame, label: str, error_class: str, ruled: str) -> NDArray[np.bool_]:
+    """Where the ruling in columns `label` and `error_class` gives the label `ruled`, and does not call the policy unclear."""
+    named = reviewed[error_class].fill_null("") != "policy_unclear"
+    return ((reviewed[label] == ruled).fill_null(False) & named).to_numpy()

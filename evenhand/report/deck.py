@@ -27,6 +27,7 @@ _LEADING = 1.25  # line height, in font sizes
 _TITLE_SIZES, _TEXT_SIZES = (28, 24, 20), (18, 16, 15, 14, 13, 12)
 _OVER_SEVERAL = 14  # points, of texts that take several slides
 _CELL = 11  # points, of a table
+_SMALL = 9  # points, of sources and reservations
 _PAD = 0.09
 _CHART = "http://schemas.openxmlformats.org/drawingml/2006/chart"
 
@@ -161,12 +162,14 @@ class Deck:
         *,
         notes: str,
         caption: str,
+        small: Sequence[str] = (),
     ) -> None:
-        """A table on as many slides as it takes; `widths` are shares of the slide."""
+        """A table on as many slides as it takes; `widths` are shares of the slide, `small` stands at the foot of each."""
         inches = [FULL * width / sum(widths) for width in widths]
         under = needed([caption], FULL, 13) + 0.15
+        foot = needed(small, FULL, _SMALL, gap=0.5)
         head = _row_height(heads, inches)
-        room = BOTTOM - TOP - under - head
+        room = BOTTOM - TOP - under - head - (foot + 0.1 if small else 0)
         pages: list[list[Sequence[str]]] = [[]]
         used = 0.0
         for row in rows:
@@ -184,6 +187,8 @@ class Deck:
             slide = self.slide(title if number == 0 else f"{title} (continued)", notes)
             self.text(slide, MARGIN, TOP, FULL, under, [caption], size=13, colour=GREY)
             _add_table(slide, TOP + under, heads, inches, page)
+            if small:
+                self.text(slide, MARGIN, BOTTOM - foot, FULL, foot, small, size=_SMALL, colour=GREY)
 
 
 def fill(

@@ -5,14 +5,28 @@ from __future__ import annotations
 from evenhand.estimation import ENOUGH, RULED
 from evenhand.improvement import FALSE_SHARE
 from evenhand.report.model import Drawn, Report
-from evenhand.report.words import capital, day, listed, percent, shown, spoken, within
+from evenhand.report.narrative import SLICES
+from evenhand.report.tables import modelled_basis
+from evenhand.report.words import (
+    Names,
+    capital,
+    day,
+    evidence,
+    listed,
+    percent,
+    said,
+    shown,
+    spoken,
+    within,
+)
 
 
 def method(report: Report) -> tuple[str, ...]:
     """What was measured and how, in paragraphs."""
     return (
         *general(report),
-        *(draw_words(drawn) for drawn in report.draws),
+        skipped_words(report),
+        *(draw_words(drawn, report.names) for drawn in report.draws),
         *(f"{capital(note)}." for note in map(shown, report.notes)),
     )
 
@@ -23,23 +37,40 @@ def general(report: Report) -> tuple[str, ...]:
     models = listed(within(name) for name in report.model_versions)
     policies = listed(within(name) for name in report.policy_versions)
     return (
-        f"Measured: the share of moderators' decisions made from {report.period} (UTC){where} that a subject-matter expert"
-        f" (SME) would overturn. Scored by {models}; decided under policy {policies}.",
+        f"Measured: the share of {report.basis.overturned}, among moderators' decisions made from {report.period} (UTC){where}. Experts are"
+        f" subject-matter experts (SMEs). Scored by {models}; decided under policy {policies}.",
+        *report.basis.sentences(),
         "Each decision's chance of being drawn was fixed and stored before anyone looked at it, and each ruling counts by one"
         " over that chance. The model's scores make the intervals narrower; they cannot bias a rate. Rulings on cases that were"
         " not drawn (appeals, spot checks) enter no rate.",
         "Intervals are 95% intervals: Student's on the logit scale where enough errors carry it, else Wilson's with the effective"
         " number of reviews. “Reviewed” counts cases; “effective reviews” says how many of a plain random draw would be as good.",
         f"A rate with fewer than {ENOUGH:.0f} effective reviews, or fewer than {RULED} real ones, is called not known yet. That is no zero. A modelled rate, where one"
-        " is given, is what neighbouring cells and the model suggest: it is no measurement, and it is not ranked.",
-        "Over-enforcement, under-enforcement and wrong labels are shares of all decisions and are never netted. Where the policy"
+        " is given, is what neighbouring cells and the model suggest: it is no measurement, and it is not ranked."
+        + modelled_basis(report),
+        f"Over-enforcement, under-enforcement and wrong labels are shares of all {report.basis.unit} and are never netted. Where the policy"
         " was unclear, it is nobody's error and not in the error rate. Across a change of policy version the trend is cut.",
         f"Slices that stand out are tested against all other decisions; of those named, about {FALSE_SHARE:.0%} may be noise."
-        " Moderators are never compared.",
+        " Moderators are never compared." + ("" if report.basis.usual else f" {SLICES}"),
     )
 
 
-def draw_words(drawn: Drawn) -> str:
+def skipped_words(report: Report) -> str:
+    """How many drawn cases of the period were skipped, what that assumes, and what the headline would be at both ends."""
+    skipped = report.skipped
+    if skipped is None:
+        return "No drawn case of the period was skipped."
+    n, one = f"{skipped.cases:,}", skipped.cases == 1
+    as_sme = " as one SME rules" if report.basis.estimand == "panel" else ""
+    return (
+        f"{n} drawn {'case' if one else 'cases'} of the period {'was' if one else 'were'} skipped by the SMEs and not ruled on. Skipped"
+        f" cases count as missing at random: taken to be wrong as often as cases like them that were ruled on. Without that assumption,"
+        f" the rate of all errors{as_sme} would be {said(skipped.if_none)} ({evidence(skipped.if_none)}) if none of them had been overturned,"
+        f" and {said(skipped.if_all)} ({evidence(skipped.if_all)}) if all had; “reviewed” counts the skipped cases here."
+    )
+
+
+def draw_words(drawn: Drawn, names: Names) -> str:
     """One draw: frame, design, what became of it."""
     draw, done = drawn.record, drawn.progress
     period = "of all days"
@@ -47,7 +78,7 @@ def draw_words(drawn: Drawn) -> str:
         start = f"from {day(draw.since)} on" if draw.since else ""
         end = f"before {day(draw.until)}" if draw.until else ""
         period = " and ".join(part for part in (start, end) if part)
-    where = listed(f"{spoken(name).lower()} {within(value)}" for name, value in draw.filters.items())
+    where = names.place(draw.filters)
     cells = listed(spoken(name).lower() for name in draw.cells)
     policies = listed(within(name) for name in draw.policy_versions)
     return (

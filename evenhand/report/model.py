@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Literal
 
 from evenhand.change import Change, change
-from evenhand.error_rates import OUTCOMES, EstimateTable, Measure, Rates, estimate_draws, measure_draws
+from evenhand.error_rates import (
+    OUTCOMES,
+    Estimand,
+    EstimateTable,
+    Measure,
+    Rates,
+    Weight,
+    measure_draws,
+    table_of,
+)
 from evenhand.errors import EstimateError
 from evenhand.frames import DOMAINS
-from evenhand.improvement import ImprovementArea, find_areas
+from evenhand.improvement import ImprovementArea, areas_in
+from evenhand.report.agreement import Agreement, agreement
+from evenhand.report.basis import Basis
 from evenhand.report.confusions import ConfusionRate, confusion_rates
+from evenhand.report.skipped import Skipped, skipped
 from evenhand.report.words import Names, day
+from evenhand.reviewed import with_periods
 from evenhand.store import DrawRecord, Improvement, QueueProgress, Store
 from evenhand.workspace import Workspace
 
@@ -56,11 +69,12 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How the period differs from another; `changes` by outcome, empty where there is no ruling to compare with."""
+    """How the period differs from another; `changes` by outcome, empty where there is nothing to compare with."""
 
     period: Period
     before: Rates | None
     changes: Mapping[str, Change]
+    missing: str = ""  # why there is no rate of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +111,7 @@ class Report:
     made_at: datetime
     period: Period
     filters: Mapping[str, str]
+    basis: Basis
     overall: Rates
     comparison: Comparison | None
     unit: Unit
@@ -106,7 +121,11 @@ class Report:
     languages: Split
     confusions: tuple[ConfusionRate, ...]
     confusions_seen: int
-    areas: tuple[Area, ...]
+    areas: tuple[
+        Area, ...
+    ]  # found by shares of decisions, as one SME would rule, for one look, whatever the basis
+    skipped: Skipped | None
+    agreement: Agreement | None
     draws: tuple[Drawn, ...]
     model_versions: tuple[str, ...]
     policy_versions: tuple[str, ...]
@@ -129,19 +148,44 @@ def collect(
     by: Sequence[str] = DEFAULT_BY,
     filters: Mapping[str, str] | None = None,
     unit: Unit | None = None,
+    weight: Weight = "decisions",
+    estimand: Estimand = "sme",
+    daily_looks: bool = False,
+    weekly_looks: int | None = None,
 ) -> Report:
     """Everything a report shows of the decisions made from `since` up to, not including, `until` (days, UTC).
 
     `compare` is the other period, in the same form; without it, the period of equal length before `since`, if `since` is given.
-    `by`: columns of SPLITS, crossed with "+". Raises EstimateError where there is no draw, no ruling in the period or in the
-    one named by `compare`, or a column that cannot be split by.
+    `by`: columns of SPLITS, crossed with "+". `weight`, `estimand`, `daily_looks` and `weekly_looks` as of
+    `evenhand.error_rates.estimate_draws`. Raises EstimateError where there is no draw, no ruling in the period or in the
+    one named by `compare`, a column that cannot be split by, or what `estimate_draws` refuses.
     """
     crossings = _crossings(by, filters)
+
+    def measured(first: date | None, last: date | None, said: list[str]) -> Measure:
+        return measure_draws(
+            ws, store, since=first, until=last, filters=filters, weight=weight, estimand=estimand, notes=said
+        )
+
+    def tabled(found: Measure, said: list[str]) -> EstimateTable:
+        by = ("policy_version",)
+        return table_of(found, store, by=by, daily_looks=daily_looks, weekly_looks=weekly_looks, notes=said)
+
+    def other(first: date | None, last: date | None) -> tuple[Period, Rates]:
+        found = measured(first, last, [])
+        return _period(found, first, last), tabled(found, []).overall
+
     notes: list[str] = []
-    measure = measure_draws(ws, store, since=since, until=until, filters=filters, notes=notes)
+    measure = measured(since, until, notes)
+    usual = weight == "decisions" and estimand == "sme"
+    plain = measure if usual else Measure(store, measure.parts, weight="decisions", estimand="sme", notes=[])
+    areas = areas_in(plain, filters)  # before the looks widen the measure's intervals
+    table = tabled(measure, notes)
     period = _period(measure, since, until)
     unit = unit or ("week" if period.last - period.first <= timedelta(weeks=_WEEKS) else "month")
-    table = estimate_draws(ws, store, by=(unit,), since=since, until=until, filters=filters)
+    basis = Basis(
+        weight=weight, estimand=estimand, looks=table.looks, asked_confidence=table.asked_confidence
+    )
     confusions, seen = confusion_rates(measure, top=TOP_CONFUSIONS)
     policies = store.policies()
     effective = {policy.version: policy.effective_from for policy in policies}
@@ -149,26 +193,26 @@ def collect(
         made_at=made_at,
         period=period,
         filters=dict(filters or {}),
+        basis=basis,
         overall=table.overall,
-        comparison=_comparison(ws, store, table.overall, period, since, compare, filters),
+        comparison=_comparison(other, table.overall, period, since, compare),
         unit=unit,
-        trend=_trend(table, unit, effective),
+        trend=_trend(store, measure, basis, unit, effective),
         version_changes=_version_changes(table, effective),
         splits=tuple(_split(measure, crossing) for crossing in crossings),
         languages=_split(measure, ("language",)),
         confusions=confusions,
         confusions_seen=seen,
-        areas=_areas(
-            store.improvements(),
-            find_areas(ws, store, since=since, until=until, filters=filters, notes=notes),
-        ),
+        areas=_areas(store.improvements(), areas),
+        skipped=skipped(ws, store, measure, weight),
+        agreement=agreement(measure, store),
         draws=tuple(
             Drawn(record=store.draw(draw_id), progress=store.progress(draw_id)) for draw_id in table.draws
         ),
         model_versions=table.model_versions,
         policy_versions=table.policy_versions,
-        notes=tuple(dict.fromkeys((*table.notes, *notes))),
-        names=Names(policies),
+        notes=tuple(dict.fromkeys(table.notes)),
+        names=Names(policies, table.policy_versions),
     )
 
 
@@ -196,18 +240,15 @@ def _period(measure: Measure, since: date | None, until: date | None) -> Period:
 
 
 def _comparison(
-    ws: Workspace,
-    store: Store,
+    other: Callable[[date | None, date | None], tuple[Period, Rates]],
     overall: Rates,
     period: Period,
     since: date | None,
     compare: tuple[date | None, date | None] | None,
-    filters: Mapping[str, str] | None,
 ) -> Comparison | None:
     """Against the period named, which must have rulings; else against the one before, which may have none."""
     if compare is None and since is None:
         return None
-    notes: list[str] = []
     length = period.last - period.first + timedelta(days=1)
     start, end = compare or (period.first - length, period.first)
     if (start is None or start <= period.last) and (end is None or end > period.first):
@@ -216,20 +257,25 @@ def _comparison(
             " sides; name days before or after it"
         )
     try:
-        measure = measure_draws(ws, store, since=start, until=end, filters=filters, notes=notes)
-    except EstimateError:
+        there, before = other(start, end)
+    except EstimateError as problem:
         if compare is not None:
             raise
-        before_first = Period(first=period.first - length, last=period.first - timedelta(days=1))
-        return Comparison(period=before_first, before=None, changes={})
-    before = measure.rates(())[0]
+        there = Period(first=period.first - length, last=period.first - timedelta(days=1))
+        return Comparison(period=there, before=None, changes={}, missing=str(problem).split(";")[0])
     changes = {name: change(getattr(before, name), getattr(overall, name)) for name in OUTCOMES}
-    return Comparison(period=_period(measure, start, end), before=before, changes=changes)
+    return Comparison(period=there, before=before, changes=changes)
 
 
-def _trend(table: EstimateTable, unit: Unit, effective: Mapping[str, date]) -> tuple[Step, ...]:
+def _trend(
+    store: Store, measure: Measure, basis: Basis, unit: Unit, effective: Mapping[str, date]
+) -> tuple[Step, ...]:
+    """The measure's rates by `unit` and policy version; its frames are not read again."""
+    parts = [replace(part, frame=with_periods(part.frame, (unit,))) for part in measure.parts]
+    by_time = Measure(store, parts, weight=basis.weight, estimand=basis.estimand, notes=[])
+    by_time.confidence = measure.confidence
     rows = sorted(
-        table.domains,
+        by_time.rates((unit, "policy_version")),
         key=lambda rates: (rates.domain[unit], effective.get(rates.domain["policy_version"], date.max)),
     )
     steps: list[Step] = []

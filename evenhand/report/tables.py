@@ -18,6 +18,7 @@ from evenhand.report.cells import (
 )
 from evenhand.report.dsa import dsa_table
 from evenhand.report.model import Area, Report, Split
+from evenhand.report.narrative import SLICES
 from evenhand.report.words import (
     OUTCOME_NAMES,
     UNKNOWN,
@@ -29,10 +30,13 @@ from evenhand.report.words import (
     spoken,
 )
 
-_RATE_CAPTION = (
-    "Share of decisions that an expert would overturn, with 95% interval (low, high) and the cases reviewed."
-    " The kinds of error are shares of all decisions and are not netted."
-)
+
+def _rate_caption(report: Report) -> str:
+    basis = report.basis
+    return (
+        f"Share of {basis.overturned}, with 95% interval (low, high{basis.held}) and the cases reviewed."
+        f" The kinds of error are shares of all {basis.unit} and are not netted."
+    )
 
 
 def tables(report: Report) -> tuple[Table, ...]:
@@ -44,6 +48,15 @@ def tables(report: Report) -> tuple[Table, ...]:
         confusion_table(report),
         area_table(report),
         dsa_table(report),
+    )
+
+
+def modelled_basis(report: Report) -> str:
+    """What modelled rates are of, where it is not what the report's other rates are of."""
+    return (
+        ""
+        if report.basis.usual
+        else " It is of decisions that one SME would overturn, with an interval for one look."
     )
 
 
@@ -66,7 +79,7 @@ def outcome_table(report: Report) -> Table:
             )
         rows.append(row)
     columns = (Column(name="Outcome"), *rate_columns("This period"), *EVIDENCE)
-    caption = f"Decisions made from {report.period}. {_RATE_CAPTION}"
+    caption = f"Decisions made from {report.period}. {_rate_caption(report)}"
     if compared and compared.before:
         columns += (
             *rate_columns("Compared with"),
@@ -94,7 +107,7 @@ def trend_table(report: Report) -> Table:
     return Table(
         key="trend",
         title=f"Trend by {report.unit}",
-        caption=f"First day of each {report.unit} (UTC). Where a new policy version comes into use, the {report.unit} is cut in two.",
+        caption=f"{_rate_caption(report)} First day of each {report.unit} (UTC). Where a new policy version comes into use, the {report.unit} is cut in two.",
         columns=(
             Column(name=f"{report.unit.capitalize()} from", kind="day"),
             Column(name="Policy version"),
@@ -113,9 +126,9 @@ def split_table(report: Report, split: Split) -> Table:
         named = tuple(report.names.value(column, rates.domain[column]) for column in split.by)
         rows.append((*named, *rates_cells(rates), *(rate_cells(rates.modelled)[:3] if modelled else ())))
     by = listed(spoken(name).lower() for name in split.by)
-    caption = f"{_RATE_CAPTION} Measured rates first, the highest on top; the rest by name."
+    caption = f"{_rate_caption(report)} Measured rates first, the highest on top; the rest by name."
     if modelled:
-        caption += " A modelled rate is no measurement: it is not ranked and raises no alarm."
+        caption += f" A modelled rate is no measurement: it is not ranked and raises no alarm.{modelled_basis(report)}"
     return Table(
         key="+".join(split.by),
         title=f"By {by}",
@@ -146,14 +159,15 @@ def confusion_table(report: Report) -> Table:
         key="confusions",
         title="Top confusions",
         caption=(
-            f"The {len(rows)} pairs that weigh most, of {report.confusions_seen:,} seen in the sample. Share of all decisions,"
-            " with 95% interval; “errors found” are the cases in which an expert saw it."
+            f"The {len(rows)} pairs that weigh most, of {report.confusions_seen:,} seen in the sample. Share of all"
+            f" {report.basis.unit}, with 95% interval{report.basis.held}; “errors found” are the cases in which"
+            f" {report.basis.expert} saw it."
         ),
         columns=(
             Column(name="Area"),
             Column(name="Decided"),
             Column(name="Expert rules"),
-            *rate_columns("Share of decisions"),
+            *rate_columns(f"Share of {report.basis.unit}"),
             *EVIDENCE,
         ),
         rows=tuple(rows),
@@ -191,7 +205,7 @@ def area_table(report: Report) -> Table:
         title="Improvement areas",
         caption=(
             "Slices whose error rate stands out from all other decisions, and what is done about them. The verdict compares decisions"
-            " before the action with those after it."
+            " before the action with those after it." + ("" if report.basis.usual else f" {SLICES}")
         ),
         columns=(
             Column(name="Where"),

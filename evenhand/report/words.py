@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 from evenhand.estimation import Estimate
-from evenhand.policy import PolicyVersion
+from evenhand.policy import PolicyVersion, titles
 
 #: The kinds of error, never netted against each other, and what is nobody's error.
 KINDS = {
@@ -126,15 +126,20 @@ def listed(words: Iterable[str]) -> str:
 
 
 class Names:
-    """Values of columns as a person reads them: languages, and areas and labels by their titles in the newest policy."""
+    """Values of columns as a person reads them: languages, and areas and labels by the titles of a policy."""
 
-    def __init__(self, policies: Sequence[PolicyVersion]) -> None:
-        self._titles: dict[tuple[str, ...], str] = {}
-        for policy in sorted(policies, key=lambda policy: policy.effective_from):
-            for area in policy.areas:
-                self._titles["area", area.name] = area.title
-                for label in area.labels:
-                    self._titles["label", area.name, label.name] = label.title
+    def __init__(self, policies: Sequence[PolicyVersion], used: Sequence[str] = ()) -> None:
+        """Titles of the newest of the versions `used`; of other `policies` only for names that none of those has."""
+        in_use = [policy for policy in policies if policy.version in used]
+        known = {
+            key
+            for policy in in_use
+            for area in policy.areas
+            for name in ("", *area.label_names)
+            for key in ((area.name, name), ("", name))
+        }
+        elsewhere = {key: title for key, title in titles(policies).items() if key not in known}
+        self._titles = elsewhere | titles(in_use)
 
     def value(self, column: str, value: str) -> str:
         """One value of a column."""
@@ -142,14 +147,14 @@ class Names:
             name = LANGUAGES.get(value.split("-")[0].lower(), value)
             return f"{name} ({value})" if "-" in value and name != value else name
         if column == "area":
-            return shown(self._titles.get(("area", value), value))
-        if column == "label":  # without its area it has no one title
-            return shown(value.replace("_", " "))
+            return shown(self._titles.get((value, ""), spoken(value)))
+        if column == "label":
+            return shown(self._titles.get(("", value), spoken(value)))
         return shown(value)
 
     def label(self, area: str, label: str) -> str:
         """A label of an area, by its title."""
-        return shown(self._titles.get(("label", area, label), label))
+        return shown(self._titles.get((area, label), spoken(label)))
 
     def place(self, where: Mapping[str, str]) -> str:
         """A slice in words, for a sentence or a heading.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from evenhand.change import Change
 from evenhand.error_rates import Rates
 from evenhand.estimation import Estimate
 from evenhand.files import write_text
+from evenhand.report.basis import Basis
 from evenhand.report.dsa import dsa_words
 from evenhand.report.method import method
 from evenhand.report.model import SPLITS, Period, Report
@@ -22,7 +24,7 @@ from evenhand.report.words import OUTCOME_NAMES
 COLUMNS = (
     "table", "period_first", "period_last", *SPLITS, "step", "outcome", "measure", "rate", "low", "high", "n_reviewed",
     "n_eff", "errors_found", "population", "status", "method", "reviews_needed", "ruled_label", "verdict", "owner",
-    "cause", "action", "due", "text",
+    "cause", "action", "due", "text", "weight", "estimand", "looks",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -47,7 +49,18 @@ def write_csv(report: Report, target: Path) -> None:
 
 
 def rows(report: Report) -> Iterator[dict[str, Any]]:
-    """The rows of the file; a value that there is not is left out."""
+    """The rows of the file; a value that there is not is left out, and each rate or change says what it is on."""
+    for row in _rows(report):
+        basis = report.basis
+        if row["table"] == "improvement areas" or row.get("status") == "modelled":
+            basis = Basis()
+        if row["table"] == "skipped cases":
+            basis = replace(basis, estimand="sme")
+        on = {"weight": basis.weight, "estimand": basis.estimand, "looks": basis.looks}
+        yield {**row, **on} if "measure" in row else row
+
+
+def _rows(report: Report) -> Iterator[dict[str, Any]]:
     place = _place(report.period, report.filters)
     for text in narrative(report):
         yield {"table": "narrative", **place, "text": text}
@@ -76,6 +89,10 @@ def rows(report: Report) -> Iterator[dict[str, Any]]:
     yield from _confusions_and_areas(report, place)
     for rates in (report.overall, *report.languages.rows):
         yield from _dsa({**place, **rates.domain}, rates.total)
+    if report.skipped:
+        for name, estimate in (("none", report.skipped.if_none), ("all", report.skipped.if_all)):
+            text = f"if {name} of the {report.skipped.cases:,} skipped cases had been overturned"
+            yield {"table": "skipped cases", **place, "outcome": "total", **_estimate(estimate), "text": text}
     for table, texts in (("dsa", dsa_words(report)), ("method", method(report))):
         for text in texts:
             yield {"table": table, **place, "text": text}

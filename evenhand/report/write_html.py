@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,14 +12,20 @@ from evenhand.error_rates import Rates
 from evenhand.estimation import Estimate
 from evenhand.files import write_text
 from evenhand.report import svg
-from evenhand.report.cells import Cell, Column, Table, status
+from evenhand.report.cells import Cell, Column, Table, in_words, status
 from evenhand.report.charts import ceiling
 from evenhand.report.dsa import dsa_table, dsa_words
 from evenhand.report.method import method
 from evenhand.report.model import Report, Split
 from evenhand.report.narrative import narrative
-from evenhand.report.tables import area_table, confusion_table, outcome_table, trend_table
-from evenhand.report.words import OUTCOME_NAMES, day, evidence, percent, points, said, spoken
+from evenhand.report.tables import (
+    area_table,
+    confusion_table,
+    modelled_basis,
+    outcome_table,
+    trend_table,
+)
+from evenhand.report.words import OUTCOME_NAMES, capital, day, evidence, percent, said, spoken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +49,7 @@ def write_html(report: Report, target: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(cell=cell, percent=percent, said=said, evidence=evidence, spoken=spoken, day=day)
+    env.filters.update(percent=percent, said=said, evidence=evidence, spoken=spoken, day=day, capital=capital)
     page = env.get_template("report.html.j2").render(
         report=report,
         sentences=narrative(report),
@@ -52,6 +57,7 @@ def write_html(report: Report, target: Path) -> None:
         trend=Markup(svg.trend(report)),
         legend=[(Markup(mark), name) for mark, name in svg.legend(report)],
         splits=[(split, _lines(report, split), f"{100 * _highest(split):g}%") for split in report.splits],
+        modelled_basis=modelled_basis(report),
         dsa_words=dsa_words(report),
         method=method(report),
         outcome_table=slim(outcome_table(report)),
@@ -61,21 +67,6 @@ def write_html(report: Report, target: Path) -> None:
         dsa=slim(dsa_table(report)),
     )
     write_text(target, page)
-
-
-def cell(value: Cell, column: Column) -> str:
-    """A cell of a table in words."""
-    if value is None:
-        return ""
-    if isinstance(value, date):
-        return day(value)
-    if isinstance(value, str):
-        return value
-    if column.kind == "percent":
-        return percent(value)
-    if column.kind == "points":
-        return points(value)
-    return f"{value:,.0f}"
 
 
 def _highest(split: Split) -> float:
@@ -134,7 +125,7 @@ def slim(table: Table) -> Slim:
         kept.append((number, with_ends))
     rows = tuple(
         tuple(
-            (cell(row[number], table.columns[number]), _ends(row, number, table) if with_ends else "")
+            (in_words(row[number], table.columns[number]), _ends(row, number, table) if with_ends else "")
             for number, with_ends in kept
         )
         for row in table.rows
@@ -152,4 +143,4 @@ def _ends(row: tuple[Cell, ...], number: int, table: Table) -> str:
     low, high = row[number + 1], row[number + 2]
     if low is None or high is None:
         return ""
-    return f"{cell(low, table.columns[number])} to {cell(high, table.columns[number])}"
+    return f"{in_words(low, table.columns[number])} to {in_words(high, table.columns[number])}"

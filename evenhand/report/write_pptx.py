@@ -11,13 +11,15 @@ from pptx.dml.color import RGBColor
 from evenhand.error_rates import Rates
 from evenhand.estimation import Estimate
 from evenhand.files import atomic_path
+from evenhand.report.cells import Cell, Table, in_words
 from evenhand.report.charts import kinds_chart, split_chart, trend_chart
 from evenhand.report.deck import FULL, MARGIN, TOP, Deck, fill
+from evenhand.report.dsa import DSA_SOURCES, dsa_table, dsa_words, not_words, reviewers_words
 from evenhand.report.method import general, method
 from evenhand.report.model import Report, Split
-from evenhand.report.narrative import headline, narrative
+from evenhand.report.narrative import SLICES, headline, narrative
 from evenhand.report.palette import BLUE, GREY, INK, KIND_COLOURS, VERSION_COLOURS
-from evenhand.report.tables import state, then_words, verdict
+from evenhand.report.tables import modelled_basis, state, then_words, verdict
 from evenhand.report.words import (
     KINDS,
     UNKNOWN,
@@ -39,7 +41,10 @@ _COLUMNS = 6  # of a crossing, on one slide
 
 def write_pptx(report: Report, target: Path) -> None:
     """Write the deck to `target`, whole or not at all."""
-    deck = Deck(f"Evenhand · {report.period} · rates with 95% intervals, n: cases reviewed")
+    line = report.basis.line()
+    deck = Deck(
+        f"Evenhand · {report.period} · rates with 95% intervals{f' ({line})' if line else ''}, n: cases reviewed"
+    )
     notes = "\n\n".join(general(report))
     _title(deck, report, notes)
     deck.texts("In short", narrative(report), notes, smallest=13)
@@ -56,6 +61,7 @@ def write_pptx(report: Report, target: Path) -> None:
             _crossing(deck, report, split, notes)
     _confusions(deck, report, notes)
     _areas(deck, report, notes)
+    _dsa(deck, report, notes)
     deck.texts("How it was measured", method(report), notes)
     with atomic_path(target) as part:
         deck.pages.core_properties.title = f"Error rates, {report.period}"
@@ -79,7 +85,7 @@ def _title(deck: Deck, report: Report, notes: str) -> None:
         3.0,
         FULL,
         0.5,
-        [f"What experts would overturn, {report.period}"],
+        [f"{capital(report.basis.overturned)}, {report.period}"],
         size=20,
         colour=white,
     )
@@ -92,7 +98,7 @@ def _title(deck: Deck, report: Report, notes: str) -> None:
 def _headline(deck: Deck, report: Report, notes: str) -> None:
     total = report.overall.total
     known = (
-        f"{percent(total.rate)} of decisions are wrong"
+        f"{percent(total.rate)} of {'views went to wrongly decided content' if report.basis.unit == 'views' else 'decisions are wrong'}"
         if total.status == "measured"
         else "The error rate is not known yet"
     )
@@ -170,7 +176,7 @@ def _crossing(deck: Deck, report: Report, split: Split, notes: str) -> None:
     title = f"By {listed(spoken(name).lower() for name in split.by)}"
     caption = (
         "Error rate (95% interval), n reviewed. “Modelled” is what neighbouring cells and the model suggest where the rate is not"
-        " known yet: no measurement, and no ranking."
+        f" known yet: no measurement, and no ranking.{modelled_basis(report)}"
     )
     for some, name in _pages(columns, _COLUMNS, title):
         heads = [spoken(down), *(report.names.value(across, value) for value in some)]
@@ -212,7 +218,7 @@ def _confusions(deck: Deck, report: Report, notes: str) -> None:
         return
     deck.table(
         "What is confused with what",
-        ["Area", "Moderators decided", "Experts rule", "Share of all decisions", "Seen"],
+        ["Area", "Moderators decided", "Experts rule", f"Share of all {report.basis.unit}", "Seen"],
         [2.6, 2.2, 2.2, 3.6, 0.8],
         rows,
         notes=notes,
@@ -256,11 +262,47 @@ def _areas(deck: Deck, report: Report, notes: str) -> None:
             "Action, due",
             "Verdict",
         ],
-        [2.4, 2.2, 1.0, 1.0, 1.6, 2.4, 2.2],
+        [2.0, 2.1, 2.0, 1.1, 1.5, 2.0, 2.1],
         rows,
         notes=notes,
-        caption="Slices whose error rate stands out from all other decisions, and what is done about them.",
+        caption="Slices whose error rate stands out from all other decisions, and what is done about them."
+        + ("" if report.basis.usual else f" {SLICES}"),
     )
+
+
+def _dsa(deck: Deck, report: Report, notes: str) -> None:
+    """The DSA table, with its source and what it is not at the foot of each slide."""
+    table = dsa_table(report)
+    place = {column.name: number for number, column in enumerate(table.columns)}
+    rows = []
+    for row in table.rows:
+        scope, language, official = row[:3]
+        total = [in_words(row[place[name]], table.columns[place[name]]) for name in ("Reviewed", "Decisions")]
+        figures = [_with_ends(table, row, place[name]) for name in ("Accuracy", "Rate")]
+        rows.append([str(scope), str(language), str(official), *figures, *total])
+    deck.table(
+        "Accuracy and possible rate of error by language, for the DSA",
+        [
+            "Scope",
+            "Language",
+            "Official EU language",
+            "Accuracy (95% interval)",
+            "Possible rate of error (95% interval)",
+            "Reviewed",
+            "Decisions",
+        ],
+        [1.0, 1.8, 1.1, 2.2, 2.4, 0.9, 1.0],
+        rows,
+        notes="\n\n".join((*dsa_words(report), notes)),
+        caption=f"Accuracy is 1 minus the share of {report.basis.overturned}.",
+        small=(DSA_SOURCES, f"{not_words(report)} {reviewers_words(report)}"),
+    )
+
+
+def _with_ends(table: Table, row: Sequence[Cell], at: int) -> str:
+    """A figure of a table and, where it is known, its interval."""
+    rate, low, high = (in_words(row[at + i], table.columns[at]) for i in range(3))
+    return rate if rate == UNKNOWN else f"{rate} ({low} to {high})"
 
 
 def _pages(rows: Sequence[T], size: int, title: str) -> list[tuple[Sequence[T], str]]:

@@ -1,0 +1,45 @@
+"""How far SMEs and a panel agree: what is known of the accuracy of those who judge moderators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from evenhand.error_rates import Measure
+from evenhand.panel import panel_phase
+from evenhand.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Cases of the period that a panel checked, and those among them where it gave the SME's label; both at least 0."""
+
+    overturns: int  # of the checked cases, those where the SME had overturned the decision
+    overturns_upheld: int
+    confirmations: int  # and those where the SME had confirmed it
+    confirmations_upheld: int
+
+
+def agreement(measure: Measure, store: Store) -> Agreement | None:
+    """What the panel said of the SMEs' rulings inside the window; None where it has said nothing."""
+    found = []
+    for sample in measure.samples:
+        rows = sample.label
+        if "panel_label" not in rows.columns:
+            rows = panel_phase(store, sample.part, sample.part.done, [])
+        inside = sample.part.frame["inside"][sample.place]
+        checked = rows.filter(inside & rows["panel_answered"])
+        found.append(
+            checked.select("overturned", (pl.col("panel_label") == pl.col("ruled_label")).alias("upheld"))
+        )
+    all_checked = pl.concat(found)
+    if all_checked.is_empty():
+        return None
+    over, right = all_checked["overturned"], all_checked["upheld"]
+    return Agreement(
+        overturns=int(over.sum()),
+        overturns_upheld=int((over & right).sum()),
+        confirmations=int((~over).sum()),
+        confirmations_upheld=int((~over & right).sum()),
+    )

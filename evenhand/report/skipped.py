@@ -1,0 +1,78 @@
+"""What skipped cases could change: the headline if none, and if all, of them had been overturned. Nothing else is assumed of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from evenhand.error_rates import Estimand, Measure, Weight
+from evenhand.estimation import Estimate
+from evenhand.partial import partly_reviewed
+from evenhand.reviewed import Reviewed
+from evenhand.store import Store
+from evenhand.workspace import Workspace
+
+_LEFT = pl.col("skipped") & ~pl.col("ruled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """The drawn cases of the period that were skipped and not ruled on, and the two ends of what they could have been."""
+
+    cases: int  # at least 1
+    if_none: Estimate  # of all errors, as one SME would rule, if none of them had been overturned
+    if_all: Estimate
+
+
+def skipped(ws: Workspace, store: Store, measure: Measure, weight: Weight) -> Skipped | None:
+    """The skipped cases inside the measure's window; None where there are none.
+
+    Both ends are of what one SME would overturn: of a skipped case a panel cannot correct anything.
+    """
+    parts = [(sample.part, *_with_skipped(ws, store, sample.part)) for sample in measure.samples]
+    cases = sum(left.height for _, _, left in parts)
+    if not cases:
+        return None
+
+    def ruled(error_class: str | None) -> Estimate:
+        says = {"ruled_label": pl.col("label"), "error_class": pl.lit(error_class, pl.String)}
+        full = [
+            replace(
+                part, frame=frame, done=pl.concat([part.done, left.with_columns(**says).select(part.done.columns)])
+            )
+            for part, frame, left in parts
+        ]  # fmt: skip
+        estimand: Estimand = "sme"
+        other = Measure(store, full, weight=weight, estimand=estimand, notes=[])
+        other.confidence = measure.confidence
+        return other.totals(())[0][1]
+
+    return Skipped(cases=cases, if_none=ruled(None), if_all=ruled("technical"))
+
+
+def _with_skipped(ws: Workspace, store: Store, part: Reviewed) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The frame with the probabilities of what was ruled or skipped; and the skipped cases inside the window, with their place."""
+    draw_id = part.draw.draw_id
+    items = store.items(draw_id).drop("explanation", "text")
+    left = items.filter(_LEFT)
+    if left.is_empty():
+        return part.frame, left
+    file = pl.scan_parquet(ws.root / part.draw.frame_file).with_row_index("place")
+    frame = part.frame.with_columns(file.select("pi").collect()["pi"])  # as drawn
+    people = (
+        store.rulings(draw_id=draw_id)
+        .filter(pl.col("source") != "panel")
+        .join(items.select("decision_id", "market"), on="decision_id")
+        .group_by("market")
+        .agg(pl.col("sme_id").n_unique())
+    )
+    seen = pl.when(pl.col("ruled") | pl.col("skipped")).then(pl.col("label"))
+    frame, _ = partly_reviewed(
+        frame, items.with_columns(ruled_label=seen), dict(people.iter_rows()), draw_id, []
+    )
+    about = file.filter(pl.col("decision_id").is_in(left["decision_id"].implode())).select(
+        "place", "decision_id", "text_hash", "conversation_id"
+    )
+    left = left.join(about.collect(), on="decision_id", how="left", validate="1:1", maintain_order="left")
+    return frame, left.filter(frame["inside"][left["place"]])
