@@ -10,7 +10,8 @@ import streamlit as st
 
 from app import charts, measured
 from app.measured import Scope
-from app.rate_words import OUTCOMES, evidence, number, points
+from app.rate_words import OUTCOMES, number, points, short_evidence
+from app.rate_words import day as spelled
 from evenhand.change import Change, change
 from evenhand.error_rates import Rates
 from evenhand.errors import EstimateError
@@ -37,7 +38,10 @@ def show(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
         day = first.date_input(
             "From which day on?", middle, min_value=choices.first + timedelta(days=1), max_value=choices.last, key="change_day"
         )  # fmt: skip
-        sides = {f"Before {day}": scope.within(None, day), f"{day} and after": scope.within(day, None)}
+        sides = {
+            f"Before {spelled(day)}": scope.within(None, day),
+            f"{spelled(day)} and after": scope.within(day, None),
+        }
     rates = {}
     for name, side in sides.items():
         try:
@@ -59,10 +63,10 @@ def _say(sides: Mapping[str, Rates]) -> None:
             [
                 {
                     "Kind": OUTCOMES[name],
-                    before: f"{number(getattr(a, name))} ({evidence(getattr(a, name))})",
-                    after: f"{number(getattr(b, name))} ({evidence(getattr(b, name))})",
-                    "Change (95% interval)": points(c),
                     "Verdict": verdict(c),
+                    "Change (95% interval)": points(c),
+                    before: f"{number(getattr(a, name))} ({short_evidence(getattr(a, name))})",
+                    after: f"{number(getattr(b, name))} ({short_evidence(getattr(b, name))})",
                 }
                 for name, c in found.items()
             ]

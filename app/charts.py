@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date
 
@@ -17,6 +18,7 @@ from evenhand.plan import Plan
 from evenhand.reviewed import PERIODS
 
 BLUE, AMBER = "#3b7dd8", "#c98a06"
+_FIGURES = 26  # small figures under a trend that have room side by side
 
 
 def quiet() -> str:
@@ -35,7 +37,7 @@ def _dressed(layers: list[alt.Chart], height: object) -> alt.LayerChart:
 
 
 def domain_rows(table: EstimateTable, outcome: str, titles: Titles) -> pd.DataFrame:
-    """One row a domain: domain, rate (missing where not known yet), low, high, reviewed, status, says; fractions.
+    """One row a domain: domain, rate (missing where not known yet), low, high, reviewed, status, says, beside; fractions.
 
     Highest rate first, then what is not known yet by name; periods in their own order.
     """
@@ -53,6 +55,9 @@ def domain_rows(table: EstimateTable, outcome: str, titles: Titles) -> pd.DataFr
                 "reviewed": estimate.n_reviewed,
                 "status": "measured" if known else "not known yet",
                 "says": f"{estimate.rate:.1%}  ·  n {estimate.n_reviewed:,}" if known else missing,
+                "beside": f"{estimate.rate:.1%}  ·  n {estimate.n_reviewed:,}"
+                if known
+                else f"?  ·  n {estimate.n_reviewed:,}",
                 "interval": interval(estimate),
             }
         )
@@ -68,29 +73,24 @@ def domains(rows: pd.DataFrame, overall: Estimate, title: str, share: str) -> al
     y = alt.Y("domain:N", sort=order, title=None, axis=axis)
     known, unknown = rows[rows["status"] == "measured"], rows[rows["status"] != "measured"]
     reach = float(known["high"].max()) if len(known) else float(rows["high"].max())
-    scale = alt.Scale(domain=[0, max(reach, 0.01) * 1.2], clamp=True, nice=False)
-    x = alt.X(
-        "low:Q", scale=scale, title=f"{title}, {share}: point and 95% interval; dashed: overall", axis=alt.Axis(format="~%", tickCount=8)
-    )  # fmt: skip
+    scale = alt.Scale(domain=[0, max(reach, 0.01) * 1.04], clamp=True, nice=False)
+    meant = f"{title}, {share}: point and 95% interval; dashed: overall"
+    if len(unknown):
+        meant += "; ?: not known yet"
+    x = alt.X("low:Q", scale=scale, title=meant, axis=alt.Axis(format="~%", tickCount=8))
     hint = [alt.Tooltip("domain:N", title="Where"), alt.Tooltip("says:N", title="Rate"),
             alt.Tooltip("interval:N", title="95% interval"), alt.Tooltip("reviewed:Q", format=",", title="Reviewed")]  # fmt: skip
-    beside = {"align": "left", "dx": 9, "fontSize": 12, "color": quiet()}
-    layers: list[alt.Chart] = []
+    words = alt.Chart(rows).mark_text(align="left", dx=9, fontSize=12, color=quiet())
+    layers: list[alt.Chart] = [words.encode(x=alt.value("width"), y=y, text="beside:N", tooltip=hint)]
     if len(known):
         base = alt.Chart(known)
         layers += [
             base.mark_rule(strokeWidth=3, color=BLUE).encode(x=x, x2="high:Q", y=y, tooltip=hint),
             base.mark_point(filled=True, size=110, opacity=1, color=BLUE).encode(x="rate:Q", y=y, tooltip=hint),
-            base.mark_text(**beside).encode(x="high:Q", y=y, text="says:N"),
         ]  # fmt: skip
     if len(unknown):
-        base = alt.Chart(unknown)
-        layers += [
-            base.mark_rule(strokeDash=[2, 4], color=quiet()).encode(x=x, x2="high:Q", y=y, tooltip=hint),
-            base.mark_text(**{**beside, "dx": 4}, fontStyle="italic").encode(
-                x=alt.value(0), y=y, text="says:N"
-            ),
-        ]
+        dotted = alt.Chart(unknown).mark_rule(strokeDash=[2, 4], color=quiet())
+        layers.append(dotted.encode(x=x, x2="high:Q", y=y, tooltip=hint))
     if overall.status == "measured":
         line = pd.DataFrame({"rate": [overall.rate], "says": [f"overall {overall.rate:.1%}"]})
         layers.append(
@@ -127,7 +127,7 @@ def trend_rows(table: EstimateTable, outcome: str, in_force: Mapping[str, date],
                 "rate": estimate.rate if known else None,
                 "low": estimate.low,
                 "high": estimate.high,
-                "n": f"n {estimate.n_reviewed:,}",
+                "n": f"{estimate.n_reviewed:,}",
                 "says": number(estimate),
                 "rests": evidence(estimate),
                 "status": estimate.status,
@@ -137,9 +137,7 @@ def trend_rows(table: EstimateTable, outcome: str, in_force: Mapping[str, date],
     return pd.DataFrame(rows)
 
 
-def trend(
-    rows: pd.DataFrame, changes: Mapping[str, date], *, title: str, height: int = 300
-) -> alt.LayerChart:
+def trend(rows: pd.DataFrame, changes: Mapping[str, date], *, title: str, height: int) -> alt.LayerChart:
     """Rates over time with their bands; a dashed line where a policy version came into force, "?" where not known yet."""
     known, unknown = rows[rows["status"] == "measured"], rows[rows["status"] != "measured"]
     top = float(known["high"].max()) * 1.12 if len(known) else 1.0
@@ -172,8 +170,9 @@ def trend(
             .mark_text(text="?", fontSize=16, fontWeight=600, color=quiet())
             .encode(x=x, y=alt.datum(top / 2), tooltip=hint)
         )
+    some = rows.iloc[:: math.ceil(len(rows) / _FIGURES)]
     layers.append(
-        alt.Chart(rows).mark_text(**small).encode(x=x, y=alt.datum(-0.05 * top), text="n:N", tooltip=hint)
+        alt.Chart(some).mark_text(**small).encode(x=x, y=alt.datum(-0.05 * top), text="n:N", tooltip=hint)
     )
     layers += _version_marks(rows, changes, top)
     return _dressed(layers, height)
@@ -248,7 +247,12 @@ def frontier(plan: Plan) -> alt.LayerChart:
          "says": ["random draw"], "kind": ["random"]}
     )  # fmt: skip
     every = pd.concat([rows, random])
-    x = alt.X("errors:Q", title="Errors found (expected)", scale=alt.Scale(zero=False, padding=40))
+    x = alt.X(
+        "errors:Q",
+        title="Errors found (expected)",
+        scale=alt.Scale(zero=False, padding=40),
+        axis=alt.Axis(tickCount=8),
+    )
     y = alt.Y(
         "width:Q", title="Half-width of the overall interval, points", scale=alt.Scale(zero=False, padding=24)
     )

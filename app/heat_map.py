@@ -11,9 +11,9 @@ from evenhand.error_rates import EstimateTable, Rates
 from evenhand.estimation import Estimate
 
 KEY = (
-    '<div class="eh-key"><span class="eh-swatch eh-measured" style="--heat:.6"></span>measured: rate, 95% interval, reviews (n)'
-    '<span class="eh-swatch eh-modelled"></span>≈ modelled from similar cells, no measurement'
-    '<span class="eh-swatch eh-unknown"></span>? not known yet, with the reviews it would take</div>'
+    '<div class="eh-key"><span><i class="eh-swatch eh-measured" style="--heat:.6"></i>measured: rate, 95% interval, reviews (n)</span>'
+    '<span><i class="eh-swatch eh-modelled"></i>≈ modelled from similar cells, no measurement</span>'
+    '<span><i class="eh-swatch eh-unknown"></i>? not known yet, with the reviews it would take</span></div>'
 )
 
 
@@ -53,7 +53,7 @@ def cell_words(estimate: Estimate, modelled: Estimate | None) -> Mapping[str, st
     seen = f"n {estimate.n_reviewed:,}"
     if estimate.status == "measured":
         return {"kind": "measured", "rate": f"{estimate.rate:.1%}", "range": _range(estimate), "seen": seen}
-    need = f"{seen}, needs {estimate.reviews_needed:,} more"
+    need = f"{seen}, needs\u00a0{estimate.reviews_needed:,}\u00a0more"  # a narrow cell breaks between these, not inside
     if modelled is not None:
         return {
             "kind": "modelled",
@@ -67,4 +67,4 @@ def cell_words(estimate: Estimate, modelled: Estimate | None) -> Mapping[str, st
 def _range(estimate: Estimate) -> str:
     if estimate.method == "census":
         return "all reviewed"
-    return f"{estimate.low:.1%} – {estimate.high:.1%}"
+    return f"{estimate.low:.1%}\u00a0to\u00a0{estimate.high:.1%}"

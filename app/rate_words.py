@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
 
 from app.text import spoken
 from evenhand.change import Change
@@ -60,13 +60,15 @@ def _signed(value: float) -> str:
 
 
 def period(since: date | None, until: date | None) -> str:
-    """The days from `since` up to, not including, `until`.
+    """The days from `since` up to, not including, `until`, to stand after "decisions".
 
-    >>> period(date(2026, 1, 5), date(2026, 3, 1))
-    '5 Jan 2026 to 28 Feb 2026'
+    >>> period(date(2026, 1, 5), date(2026, 3, 1)), period(None, date(2026, 3, 1)), period(date(2026, 1, 5), None)
+    ('from 5 Jan 2026 to 28 Feb 2026', 'up to 28 Feb 2026', 'from 5 Jan 2026 on')
     """
-    first = day(since) if since else "the first day"
-    return f"{first} to {day(until - timedelta(days=1)) if until else 'the last day'}"
+    last = day(until - timedelta(days=1)) if until else None
+    if since is None:
+        return f"up to {last}" if last else "of all days"
+    return f"from {day(since)} to {last}" if last else f"from {day(since)} on"
 
 
 def day(value: date) -> str:
@@ -110,10 +112,42 @@ def sentence(text: str) -> str:
     return f"{capital(text)}."
 
 
+def note(text: str) -> str:
+    """What the estimate says of itself, as a sentence: batches by their day, columns as a person reads them.
+
+    >>> note("draw draw-20260402-0930-868c25: 4 cases were skipped; split by policy_version")
+    'Batch of 2 Apr 2026, 09:30: 4 cases were skipped; split by policy version.'
+    """
+    said = re.sub(r"\b(policy_version|content_type|moderator_id)\b", lambda m: spoken(m[0]).lower(), text)
+    return sentence(named(said))
+
+
+def named(text: str) -> str:
+    """`text` with each batch by the day and time (UTC) it was drawn, instead of its id.
+
+    >>> named("draw-20260402-0930-868c25")
+    'batch of 2 Apr 2026, 09:30'
+    """
+
+    def name(found: re.Match[str]) -> str:
+        drawn = datetime.strptime(found[1], "%Y%m%d-%H%M")
+        return f"batch of {day(drawn)}, {drawn:%H:%M}"
+
+    return re.sub(r"(?:draw )?draw-(\d{8}-\d{4})-[0-9a-f]{6}", name, text)
+
+
+def bullets(notes: Iterable[str]) -> str:
+    """Notes as a list in Markdown."""
+    return "\n".join(f"- {as_typed(note(one))}" for one in notes)
+
+
 def as_typed(text: str) -> str:
     r"""`text` for a place that reads Markdown, shown as it was typed: a name in the data makes no link and loads no picture.
+
+    A word joiner, which has no width, stands where an address would else be taken for a link.
 
     >>> as_typed("a_b [c](d)")
     'a\\_b \\[c\\](d)'
     """
-    return re.sub(r"([\\`*_\[\]<>~$:#|!&])", r"\\\1", text)
+    escaped = re.sub(r"([\\`*_\[\]<>~$:#|!&])", r"\\\1", text)
+    return re.sub(r"(?i)(?<=//)|(?<=www)(?=\.)|(?<=@)", "\u2060", escaped)

@@ -6,7 +6,7 @@ import streamlit as st
 
 _CSS = """
 <style>
-.block-container { padding-top: 3.9rem; padding-bottom: 2rem; max-width: 1400px; }
+.block-container { padding: 3.9rem 3rem 2rem; max-width: 1400px; }
 .eh-chips { display: flex; flex-wrap: wrap; gap: .35rem; margin: 0 0 .5rem 0; }
 .eh-chip { border: 1px solid color-mix(in srgb, currentColor 22%, transparent); border-radius: 999px;
   padding: .08rem .6rem; font-size: .8rem; line-height: 1.45; white-space: nowrap; }
@@ -34,9 +34,9 @@ _CSS = """
 .eh-figure .eh-number { font-size: 2rem; font-weight: 650; }
 .eh-figure.eh-main .eh-number { font-size: 2.7rem; }
 .eh-figure .eh-range { font-size: .9rem; opacity: .85; }
-.eh-key { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem; font-size: .82rem; margin: .2rem 0 .5rem; }
-.eh-swatch { width: 1.5rem; height: 1rem; border-radius: 4px; margin-left: .8rem; flex: none; }
-.eh-swatch:first-child { margin-left: 0; }
+.eh-key { display: flex; flex-wrap: wrap; align-items: center; gap: .3rem 1.2rem; font-size: .82rem; margin: .2rem 0 .5rem; }
+.eh-key span { display: flex; align-items: center; gap: .4rem; }
+.eh-swatch { width: 1.5rem; height: 1rem; border-radius: 4px; flex: none; }
 .eh-measured { background: color-mix(in srgb, #3b7dd8 calc(6% + var(--heat, 0) * 50%), transparent);
   border: 1px solid color-mix(in srgb, #3b7dd8 65%, transparent); }
 .eh-modelled { border: 1px dashed color-mix(in srgb, currentColor 55%, transparent);
@@ -46,10 +46,10 @@ _CSS = """
 .eh-heat table { border-collapse: separate; border-spacing: 4px; width: 100%; font-variant-numeric: tabular-nums; }
 .eh-heat caption { text-align: left; font-size: .85rem; opacity: .85; padding: 0 4px .3rem; }
 .eh-heat th { font-size: .85rem; font-weight: 600; text-align: left; padding: .1rem .5rem; max-width: 10rem; }
-.eh-heat td { border-radius: 6px; padding: .3rem .5rem; min-width: 7.2rem; line-height: 1.35; }
+.eh-heat td { border-radius: 6px; padding: .3rem .5rem; min-width: 5.6rem; line-height: 1.35; vertical-align: top; }
 .eh-heat td b { font-size: 1.02rem; }
-.eh-heat td span { display: block; font-size: .76rem; white-space: nowrap; }
-.eh-heat td.eh-none { text-align: center; opacity: .6; }
+.eh-heat td span { display: block; font-size: .76rem; }
+.eh-heat td.eh-none { text-align: center; vertical-align: middle; opacity: .6; }
 .eh-attend { display: flex; gap: .7rem; padding: .55rem 0; border-top: 1px solid color-mix(in srgb, currentColor 16%, transparent); }
 .eh-attend:first-child { border-top: none; padding-top: 0; }
 .eh-mark { flex: none; width: 1.7rem; height: 1.7rem; border-radius: 50%; display: grid; place-items: center; font-weight: 700;
@@ -62,6 +62,14 @@ _CSS = """
 .eh-bar i { flex-basis: 0; }
 .eh-bar .eh-ruled { background: #3b7dd8; }
 .eh-bar .eh-skipped { background: repeating-linear-gradient(135deg, currentColor 0 2px, transparent 2px 5px); }
+[data-testid="stAlertContainer"] code { display: inline-block; }  /* a command stays on one line where it fits */
+/* Beside the sidebar of a small window there is no room for columns side by side. */
+@media (max-width: 1199px) {
+  .block-container { padding-left: 1.8rem; padding-right: 1.8rem; }
+  [class*="st-key-stack"] [data-testid="stColumn"], .st-key-headline [data-testid="stColumn"]:first-child { min-width: 100%; }
+  [class*="st-key-pairs"] [data-testid="stColumn"] { min-width: calc(50% - 1rem); flex-basis: calc(50% - 1rem) !important;
+    flex-grow: 1 !important; }
+}
 </style>
 """
 

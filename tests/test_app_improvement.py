@@ -52,7 +52,7 @@ def test_a_manager_takes_an_area_up_measures_it_and_closes_it(ruled):
     at.date_input(key=f"day-{name}").set_value("2026-02-16")
     press(at, "Measure")
     assert store.improvement(name).measured[0]["at"] == "2026-02-16"
-    assert "before 2026-02-16" in shown(at)
+    assert "before 16 Feb 2026" in shown(at)
     press(at, "Close")
     assert "say why it is closed" in shown(at) and store.improvement(name).open
     at.text_input(key=f"reason-{name}").set_value("it worked")

@@ -1,7 +1,7 @@
 """The manager's pages with data and empty, by Streamlit's own test driver: every figure is the domain's, and no text is there."""
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from html import unescape
 
 import pandas as pd
@@ -12,8 +12,9 @@ from app_workspace import app_workspace
 from managed_world import managed_world
 from streamlit.testing.v1 import AppTest
 
-from app import charts, rate_words
+from app import charts, measured, rate_words
 from app.heat_map import heat_map
+from app.views import method, plan
 from app.views.error_rates import exact, table_rows
 from evenhand.change import change
 from evenhand.conflicts import publish_conflicts
@@ -23,6 +24,7 @@ from evenhand.frames import scored_frame
 from evenhand.improvement import find_areas
 from evenhand.lake import scan_decisions
 from evenhand.plan import make_plan
+from evenhand.policy import titles
 from evenhand.store import User
 
 PAGES = ("overview", "error_rates", "improvement", "plan", "method")
@@ -66,7 +68,7 @@ def fine(at: AppTest) -> AppTest:
 
 
 def html(at: AppTest) -> str:
-    return unescape(" ".join(e.proto.body for e in at.get("html")))
+    return unescape(" ".join(e.proto.body for e in at.get("html"))).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def charts_of(at: AppTest) -> list[str]:
@@ -210,13 +212,13 @@ def test_an_empty_workspace_says_what_to_do(empty, opened, page, words):
 def test_before_the_first_ruling_the_batch_is_shown_and_no_rate(tmp_path, truth, opened):
     world = scored_world.build(tmp_path / "w", truth)
     world[1].add_user(User(user_id="management", role="management"))
-    drawn = scored_world.draw(world, budget=50)
+    scored_world.draw(world, budget=50)
     at = opened(world, "overview")
     assert "no ruling on a drawn case yet" in at.info[
         0
     ].value and "0 ruled · 0 skipped · 50 open of 50" in html(at)
     assert "%" not in html(at)
-    assert f"Batch {drawn.draw_id} · 50 cases · not in the rates" in [
+    assert "Batch of 1 Apr 2026, 00:00 · 50 cases · not in the rates" in [
         e.label for e in opened(world, "method").expander
     ]
 
@@ -236,7 +238,10 @@ def test_the_overview_says_what_needs_attention(full, opened):
     said = html(opened(full, "overview"))
     (taken,) = store.improvements()
     free = [a for a in find_areas(ws, store, notes=[]) if dict(a.where) != dict(taken.where)]
-    assert said.count("Stands out") == len(free) > 0
+    assert said.count("Stands out") == 5 and len(free) > 5
+    assert f"{len(free) - 4} more stand out" in said
+    assert rate_words.place_name(free[3].where, titles(store.policies())) in said
+    assert rate_words.short_evidence(free[3].elsewhere) in said
     assert f"about {free[0].excess:,.0f} errors too many" in said
     assert "Overdue since 1 May 2026" in said and "Lina: a briefing" in said
     cells = estimate_draws(ws, store, by=("market", "area")).domains
@@ -305,14 +310,19 @@ def test_every_pivot_and_outcome_gives_the_domains_figures(full, opened):
         table = estimate_draws(*full, by=(split,))
         assert len(at.dataframe[0].value) == len(table.domains) + 1
         known = [r.total.rate for r in table.domains if r.total.status == "measured"]
-        assert all(f"{rate:.1%}" in at.dataframe[0].value["Error rate"].tolist() for rate in known)
+        shown = at.dataframe[0].value["Error rate"].dropna().tolist()
+        assert shown[1:] == pytest.approx([100 * rate for rate in known]), "in the order of the names"
     for outcome in ("over_enforcement", "policy_unclear"):
         at = pick(at, "outcome", outcome)
         assert charts_of(at)
     at = pick(at, "split", "queue")
     at = fine(at.selectbox(key="split2").select("language").run())
     assert len(at.dataframe[0].value) == len(estimate_draws(*full, by=("queue", "language")).domains) + 1
-    assert "by queue and language" in html(at)
+    assert "by language and queue" in html(at), "the longer one downwards"
+    assert (
+        not at.dataframe[0].value["Error rate"].isna().all()
+        and "" not in at.dataframe[0].value["Status"].tolist()
+    )
 
 
 def test_the_map_tells_measured_modelled_and_not_known_yet_apart_in_words(full, opened):
@@ -325,7 +335,7 @@ def test_the_map_tells_measured_modelled_and_not_known_yet_apart_in_words(full, 
     assert said.count('<td class="eh-modelled"') == len(modelled)
     one = modelled[0]
     assert (
-        f"≈ {one.modelled.rate:.1%}</b><span>modelled {one.modelled.low:.1%} – {one.modelled.high:.1%}"
+        f"≈ {one.modelled.rate:.1%}</b><span>modelled {one.modelled.low:.1%} to {one.modelled.high:.1%}"
         in said
     )
     assert f"n {one.total.n_reviewed}, needs {one.total.reviews_needed} more" in said
@@ -403,7 +413,7 @@ def test_a_change_says_real_or_noise_with_its_interval(full, opened):
     assert "two different policy versions" in at.info[0].value
     at = pick(at, "change_way", "Before and after a day")
     at = fine(at.date_input(key="change_day").set_value("2026-02-16").run())
-    assert list(at.dataframe[0].value.columns[1:3]) == ["Before 2026-02-16", "2026-02-16 and after"]
+    assert list(at.dataframe[0].value.columns[3:]) == ["Before 16 Feb 2026", "16 Feb 2026 and after"]
 
 
 @pytest.mark.parametrize(
@@ -442,8 +452,70 @@ def test_the_method_says_how_each_batch_was_drawn(full, opened):
         assert rows[draw.draw_id]["Model version"] == draw.model_version
         assert rows[draw.draw_id]["Policy versions"] == ", ".join(draw.policy_versions)
     table = estimate_draws(ws, store)
-    assert all(rate_words.sentence(note) in said for note in table.notes)
+    assert all(rate_words.bullets([note]) in said for note in table.notes)
     assert rate_words.evidence(table.overall.total) in said
+
+
+def test_the_method_says_what_skipped_cases_count_as(full, opened):
+    ws, store = full
+    drawn = sum(draw.budget for draw in store.draws())
+    said = " ".join(e.value for e in opened(full, "method").markdown)
+    assert (
+        f"4 cases were skipped, {4 / drawn:.1%} of the {drawn:,} drawn among the decisions from 5 Jan 2026 to 29 Mar 2026"
+        in said
+    )
+    assert "count as missing at random" in said
+    early = [batch for batch in method_batches(full, opened) if not batch.whole.skipped]
+    days = measured.Choices(values={}, first=date(2026, 1, 5), last=date(2026, 3, 22))
+    assert (
+        "None of the 900 cases drawn among the decisions from 5 Jan 2026 to 22 Mar 2026 was skipped"
+        in method.skipped(early, days)
+    )
+
+
+def method_batches(world, opened) -> list[measured.Batch]:
+    opened(world, "method")  # sets the workspace
+    return measured.batches(measured.stamp())
+
+
+def test_notes_name_batches_by_their_day_and_nothing_in_them_is_markdown(full, opened):
+    for page in ("overview", "error_rates", "improvement"):
+        said = everything(opened(full, page))
+        assert "draw-2026" not in said and "policy_version" not in said
+        assert page == "improvement" or "Batch of 2 Apr 2026, 00\\:00\\: 4 cases were skipped" in said
+    assert (
+        rate_words.bullets(["too few rulings yet in ![x](y)", "b"])
+        == "- Too few rulings yet in \\!\\[x\\](y).\n- B."
+    )
+
+
+@pytest.mark.parametrize("address", ["https://example.org/x", "www.example.org", "someone@example.org"])
+def test_an_address_in_the_data_is_cut_where_it_would_become_a_link(address):
+    shown = rate_words.as_typed(f"see {address}")
+    assert shown.replace("\\", "").replace("\N{WORD JOINER}", "") == f"see {address}"
+    assert re.search("(//|www|@)\N{WORD JOINER}", shown)
+
+
+def test_an_area_and_its_labels_make_no_map_of_empty_cells(full, opened):
+    at = pick(opened(full, "error_rates"), "split", "label")
+    at = fine(at.selectbox(key="split2").select("market").run())
+    assert "eh-heat" in html(at)
+    at = fine(at.selectbox(key="split2").select("area").run())
+    assert "eh-heat" not in html(at) and len(charts_of(at)) == 1
+
+
+def test_a_long_trend_has_as_many_small_figures_as_fit(monkeypatch):
+    monkeypatch.setattr(charts, "quiet", lambda: "#566070")  # the theme is the browser's, and there is none
+    weeks = [date(2025, 1, 6) + timedelta(weeks=i) for i in range(60)]
+    table = a_table(
+        ("week", "policy_version"),
+        *(some_rates({"week": f"{week}", "policy_version": "p"}, an_estimate()) for week in weeks),
+    )
+    spec = charts.trend(
+        charts.trend_rows(table, "total", {}, "week"), {}, title="All errors", height=300
+    ).to_dict()
+    figures = [layer for layer in spec["layer"] if layer["encoding"].get("text", {}).get("field") == "n"]
+    assert [len(spec["datasets"][layer["data"]["name"]]) for layer in figures] == [20]
 
 
 def test_the_plan_is_the_domains_and_follows_its_controls(full, opened):
@@ -474,7 +546,11 @@ def test_the_plan_is_the_domains_and_follows_its_controls(full, opened):
     costs = " ".join(e.value for e in at.markdown)
     least = min(second.domains, key=lambda row: row.reviews_for_target)
     assert f"{least.reviews_for_target:,} reviews" in costs
-    assert "evenhand draw --budget 600 --kappa 1.25" in at.code[0].value
+    assert at.code[0].value == "evenhand draw --budget 600 --kappa 1.25 --model 1", "none is live"
+    at = fine(at.date_input(key="plan_since").set_value("2026-03-02").run())
+    at = fine(at.date_input(key="plan_to").set_value("2026-03-15").run())
+    assert at.code[0].value.endswith("--since 2026-03-02 --until 2026-03-16 --model 1")
+    assert plan.command(second, "evenhand-1", None, None, live="evenhand-1").endswith("--kappa 1.25")
 
 
 def test_the_plan_says_when_the_model_will_not_help(tmp_path, truth, opened):

@@ -96,6 +96,42 @@ def test_a_manager_lands_on_the_overview_and_sees_what_needs_attention(world, se
     expect(page.get_by_text("Page not found")).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("overview", "Overview"),
+        ("error-rates", "Error rates"),
+        ("improvement", "Improvement areas"),
+        ("plan", "Plan"),
+        ("method", "Method"),
+    ],
+)
+def test_a_small_window_cuts_nothing_off(server, page, path, title):
+    page.set_viewport_size({"width": 1024, "height": 768})
+    ready(page, f"{server.url}{path}", title)
+    assert not wide(page)
+    right = page.evaluate(
+        "() => document.querySelector('.stMainBlockContainer').getBoundingClientRect().right"
+    )
+    shown = page.locator(".stMainBlockContainer button:visible, .stMainBlockContainer h3:visible")
+    boxes = [box for box in (one.bounding_box() for one in shown.all()) if box]
+    assert len(boxes) > 2 and all(box["x"] + box["width"] <= right for box in boxes)
+    expect(page.locator("a[href*='example.org']")).to_have_count(0)  # an action with an address in it
+
+
+def test_the_map_fits_a_small_window_and_the_trend_stands_above_what_needs_attention(server, page):
+    page.set_viewport_size({"width": 1024, "height": 768})
+    ready(page, server.url, "Overview")
+    trend, attention = (
+        page.get_by_role("heading", name=name).bounding_box() for name in ("Trend", "What needs attention")
+    )
+    assert attention["y"] > trend["y"] + 400 and attention["x"] == trend["x"]
+    ready(page, f"{server.url}error-rates", "Error rates")
+    page.get_by_text("Market × area", exact=True).click()
+    expect(page.locator(".eh-heat td").first).to_be_visible()
+    assert page.locator(".eh-heat").evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
 def test_the_map_shows_three_states_by_frame_and_fill_and_reads_in_both_schemes(world, server, page):
     ready(page, f"{server.url}error-rates", "Error rates")
     expect(page.locator("[data-testid=stVegaLiteChart]")).to_be_visible()
@@ -112,7 +148,7 @@ def test_the_map_shows_three_states_by_frame_and_fill_and_reads_in_both_schemes(
     unknown = page.locator("td.eh-unknown").first
     expect(unknown).to_be_visible()
     assert unknown.evaluate("e => getComputedStyle(e).borderTopStyle") == "dotted"
-    assert re.match(r"\?\s*not known yet\s*n \d+, needs \d+ more", unknown.inner_text())
+    assert re.match(r"\?\s*not known yet\s*n \d+, needs\s\d+\smore", unknown.inner_text())
     assert page.evaluate(CONTRAST, "td.eh-unknown") > 4.5 and not wide(page)
     page.get_by_text("Change", exact=True).click()
     expect(page.get_by_text("speak of sampling noise alone")).to_be_visible()

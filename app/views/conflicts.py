@@ -88,16 +88,16 @@ def _table(groups: pl.DataFrame, titles: Titles) -> dict[str, Any] | None:
         selection_mode="single-row",
         key="conflicts_table",
         column_config={
-            "Area": column.TextColumn(width=130),
-            "Decisions": column.NumberColumn(width=72),
-            "Most decided": column.TextColumn(width=130),
+            "Area": column.TextColumn(width=165),
+            "Most decided": column.TextColumn(width=160),
             "Share": column.NumberColumn(format="%.0f%%", width=52),
+            "Deviating to": column.TextColumn(width=165),
             "Deviating": column.NumberColumn(width=74),
-            "Deviating to": column.TextColumn(width=150),
+            "Decisions": column.NumberColumn(width=74),
             "Moderators": column.NumberColumn(width=84, help="How many moderators deviated"),
-            "Markets": column.TextColumn(width=70),
+            "Markets": column.TextColumn(width=66),
             "Across": column.TextColumn(width=125),
-            "Both ways by one": column.TextColumn(width=120),
+            "Both ways by one": column.TextColumn(width=155),
         },
     )
     places = picked["selection"]["rows"]
@@ -112,11 +112,11 @@ def _row(group: Mapping[str, Any], titles: Titles) -> dict[str, Any]:
 
     return {
         "Area": domain_name("area", group["area"], titles),
-        "Decisions": group["decisions"],
         "Most decided": label(group["majority_label"]) if group["majority_label"] else "Tie",
         "Share": 100 * group["share_of_majority"],
-        "Deviating": group["deviates"],
         "Deviating to": ", ".join(label(name) for name in group["others"]),
+        "Deviating": group["deviates"],
+        "Decisions": group["decisions"],
         "Moderators": group["moderators"],
         "Markets": ", ".join(group["market"]),
         "Across": (group["across"] or "").replace("; ", ", "),

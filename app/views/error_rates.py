@@ -16,9 +16,11 @@ from app.rate_words import (
     UNCLEAR,
     Titles,
     as_typed,
+    bullets,
     domain_name,
     domain_names,
     interval,
+    named,
     number,
     period,
     place_name,
@@ -51,9 +53,9 @@ def page() -> None:
     except EstimateError as problem:
         st.info(sentence(str(problem)))
         return
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
     view = left.segmented_control("View", VIEWS, default=VIEWS[0], key="view") or VIEWS[0]
-    with right.popover("Period, filters, weight", width="stretch"):
+    with right.popover("Period and filters", width="stretch"):
         scope = _scope(choices)
     try:
         overall = measured.rates(at, (), scope)
@@ -103,7 +105,7 @@ def said_scope(table: EstimateTable, scope: Scope, choices: measured.Choices, ti
     """What the rates are about, in a line."""
     whole = period(scope.since or choices.first, scope.until or measured.day_after(choices.last))
     filters = f" · {as_typed(place_name(dict(scope.where), titles))}" if scope.where else ""
-    return f"Decisions of {whole}{filters} · policy {listed(table.policy_versions)} · {share(scope)}"
+    return f"Decisions {whole}{filters} · policy {listed(table.policy_versions)} · {share(scope)}"
 
 
 def share(scope: Scope) -> str:
@@ -116,8 +118,11 @@ def _rates(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
     table = measured.rates(at, by, scope)
     which = _outcome()
     overall: Estimate = getattr(table.overall, which)
-    crossed = len(by) == 2 and not set(by) & set(PERIODS)
+    crossed = (
+        len(by) == 2 and not set(by) & set(PERIODS) and set(by) != {"area", "label"}
+    )  # an area has its own labels
     if crossed:
+        by = tuple(sorted(by, key=lambda name: -len(choices.values[name])))  # a page has more room downwards
         st.html(
             heat_map(
                 table,
@@ -147,9 +152,10 @@ def _thin(rows: pd.DataFrame) -> int:
 
 def _pivot() -> tuple[str, ...]:
     """One or two splits."""
-    left, right = st.columns([5, 1.3], vertical_alignment="bottom")
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
     first = (
-        left.segmented_control("By", PIVOTS, default="market", format_func=spoken, key="split") or "market"
+        left.segmented_control("By", PIVOTS, default="market", format_func=spoken, key="split", wrap=True)
+        or "market"
     )
     others = [name for name in SPLITS if name != first]
     second = right.selectbox(
@@ -186,26 +192,29 @@ def _map(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
 
 
 def _details(table: EstimateTable) -> None:
-    counts = {
-        name: st.column_config.NumberColumn(format="localized")
-        for name in ("Reviewed", "Overturned", "Decisions")
+    counts = {name: st.column_config.NumberColumn(format="localized") for name in ("Reviewed", "Decisions")}
+    widths = {
+        "Error rate": st.column_config.NumberColumn(format="%.1f%%", width=75),
+        "95% interval": st.column_config.TextColumn(width=105),
+        "Status": st.column_config.TextColumn(width=110),
+        **{name: st.column_config.TextColumn(width=155) for name in list(OUTCOMES.values())[1:]},
     }
-    st.dataframe(table_rows(table, session.titles()), hide_index=True, column_config=counts)
+    rows = table_rows(table, session.titles())
+    st.dataframe(rows, hide_index=True, column_config={**widths, **counts}, placeholder="?")
     name = "-".join(table.by)
     st.download_button(
         "Download as CSV", exact(table).to_csv(index=False), f"error-rates-by-{name}.csv", "text/csv"
     )
     with st.expander("What these rates rest on", expanded=True):
-        st.markdown(
-            f"- Batches {listed(table.draws)}, scored by {listed(table.model_versions)}. Each decision's chance of being drawn was"
-            " stored before anyone looked at it, and each ruling counts by it."
+        drawn = (
+            f"{listed(map(named, table.draws))}, scored by {listed(table.model_versions)}; each decision's chance of being drawn was"
+            " stored before anyone looked at it, and each ruling counts by it"
         )
-        for note in table.notes:
-            st.markdown(f"- {sentence(note)}")
+        st.markdown(bullets((drawn, *table.notes)))
 
 
 def table_rows(table: EstimateTable, titles: Titles) -> pd.DataFrame:
-    """One row a domain, overall first, then by name; each rate with its interval; the status in words."""
+    """One row a domain, overall first, then by name: the error rate in percent, missing where not known yet, the others in words."""
     rows = []
     named = [(list(domain_names(rates.domain, titles).values()), rates) for rates in table.domains]
     by_name = sorted(named, key=lambda pair: pair[0])
@@ -216,17 +225,17 @@ def table_rows(table: EstimateTable, titles: Titles) -> pd.DataFrame:
         rows.append(
             {
                 **where,
-                "Error rate": number(total),
+                "Error rate": 100 * total.rate if total.status == "measured" else None,
                 "95% interval": interval(total) if total.n_reviewed else "–",
                 "Status": "measured" if total.status == "measured" else f"needs {total.reviews_needed:,} more",
+                "Reviewed": total.n_reviewed,
                 **({"Modelled": f"{number(rates.modelled)} ({interval(rates.modelled)})"} if rates.modelled else {}),
                 **kinds,
-                "Reviewed": total.n_reviewed,
-                "Overturned": total.errors_found,
                 "Decisions": total.population,
             }
         )  # fmt: skip
-    return pd.DataFrame(rows).fillna("")
+    found = pd.DataFrame(rows).astype({"Error rate": float})
+    return found.fillna({"Modelled": ""}) if "Modelled" in found else found
 
 
 def _short(estimate: Estimate) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app import measured, session
-from app.rate_words import Titles, as_typed, domain_name, evidence, number, place_name, sentence
+from app.rate_words import Titles, as_typed, bullets, day, domain_name, evidence, number, place_name, sentence
 from app.text import figure, spoken
 from evenhand.error_rates import estimate_draws
 from evenhand.errors import EstimateError, UserError
@@ -52,8 +52,7 @@ def page() -> None:
             "Every market, area, language, queue, team, content type and label, and every pair of them, is compared with all other"
             f" decisions. Of those named, at most {FALSE_SHARE:.0%} are expected to be noise. Moderators are never compared."
         )
-        for note in notes:
-            st.markdown(f"- {sentence(note)}")
+        st.markdown(bullets(notes))
 
 
 def confused(one: Confusion, titles: Titles) -> str:
@@ -78,15 +77,16 @@ def _candidate(place: int, area: ImprovementArea, user: User, titles: Titles) ->
         rate = area.rate
         first.html(figure("Error rate here", number(rate), f"{evidence(rate)} of {rate.population:,}"))
         second.html(figure("Everywhere else", number(area.elsewhere), evidence(area.elsewhere)))
-        third.html(figure("Errors too many", f"about {area.excess:,.0f}", "than at the rate everywhere else"))
+        third.html(figure("Errors too many", f"about {area.excess:,.0f}", "against the rate everywhere else"))
         said = "; ".join(confused(one, titles) for one in area.confusions)
         st.markdown(f"Most often: {said}.")
-        with st.expander("Ids of cases to open"):
-            st.caption(", ".join(area.examples))
-        with st.popover("Take it up"), st.form(f"take-{place}", border=False):
-            given = _fields(f"take-{place}")
-            if st.form_submit_button("Take it up", type="primary"):
-                _do(lambda: _take_up(area.where, user, given))
+        with st.container(horizontal=True):
+            with st.popover("Take it up"), st.form(f"take-{place}", border=False):
+                given = _fields(f"take-{place}")
+                if st.form_submit_button("Take it up", type="primary"):
+                    _do(lambda: _take_up(area.where, user, given))
+            with st.popover("Cases for an SME to open"):
+                st.code("\n".join(area.examples), language=None)
 
 
 def _at_work(one: Improvement, user: User, titles: Titles) -> None:
@@ -94,20 +94,20 @@ def _at_work(one: Improvement, user: User, titles: Titles) -> None:
     with st.container(border=True):
         st.markdown(f"#### {as_typed(place_name(one.where, titles))}")
         late = " (overdue)" if overdue(one, datetime.now(UTC).date()) else ""
-        due = f"due {one.due}{late}" if one.due else "no due day"
+        due = f"due {day(date.fromisoformat(one.due))}{late}" if one.due else "no due day"
         st.markdown(
             f"**{as_typed(one.owner) or 'Nobody'}** sees to it, {due}. Cause: {spoken(one.cause) if one.cause else 'not known yet'}."
             f" Action: {as_typed(one.action) or 'none yet'}."
         )
         found = Estimate(**one.found)
         st.caption(
-            f"Taken up {one.opened_at:%Y-%m-%d} by {as_typed(one.opened_by)}, at an error rate of {number(found)} ({evidence(found)})"
+            f"Taken up {day(one.opened_at)} by {as_typed(one.opened_by)}, at an error rate of {number(found)} ({evidence(found)})"
         )
         if one.measured:
             last = one.measured[-1]
             before, after = Estimate(**last["before"]), Estimate(**last["after"])
             st.markdown(
-                f"**{last['verdict'].capitalize()}**: {number(before)} before {last['at']} ({evidence(before)}), {number(after)} since"
+                f"**{last['verdict'].capitalize()}**: {number(before)} before {day(date.fromisoformat(last['at']))} ({evidence(before)}), {number(after)} since"
                 f" ({evidence(after)})."
             )
         change, measure, close = st.columns(3)
@@ -120,13 +120,18 @@ def _at_work(one: Improvement, user: User, titles: Titles) -> None:
                     )
                 )
         with measure.popover("Did it work?", width="stretch"), st.form(f"measure-{name}", border=False):
-            day = st.date_input(
+            since = st.date_input(
                 "From which day should it show?", one.acted_at or one.opened_at, key=f"day-{name}"
             )
             if st.form_submit_button("Measure", type="primary"):
                 _do(
                     lambda: remeasure(
-                        session.workspace(), session.store(), name, day, by=user.user_id, at=datetime.now(UTC)
+                        session.workspace(),
+                        session.store(),
+                        name,
+                        since,
+                        by=user.user_id,
+                        at=datetime.now(UTC),
                     )
                 )
         with close.popover("Close", width="stretch"), st.form(f"close-{name}", border=False):

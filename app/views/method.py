@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
 from app import measured, session
 from app.measured import Batch
-from app.rate_words import day, evidence, number, period, sentence
+from app.rate_words import (
+    Titles,
+    as_typed,
+    bullets,
+    day,
+    evidence,
+    named,
+    number,
+    period,
+    place_name,
+    sentence,
+)
 from app.text import spoken
 from evenhand.error_rates import EstimateTable
 from evenhand.errors import EstimateError
 from evenhand.estimation import ENOUGH, RULED
-from evenhand.report.words import listed
+from evenhand.report.words import capital, listed
 
 _INTERVALS = {
     "logit-t": "from the spread of the weighted rulings, on the log-odds scale with Student's t, because enough errors outside the"
@@ -43,22 +56,25 @@ def page() -> None:
         st.info(sentence(str(problem)))
     if table is not None:
         _estimate(table)
+        st.subheader("What was left out or weighed up")
+        counted = [batch for batch in batches if batch.draw.draw_id in table.draws]
+        st.markdown("\n".join([f"- {skipped(counted, measured.choices(at))}", bullets(table.notes)]))
     st.subheader("What was drawn, and how")
     used = table.draws if table else ()
     for place, batch in enumerate(batches):
         mark = "in the rates" if batch.draw.draw_id in used else "not in the rates"
-        title = f"Batch {batch.draw.draw_id} · {batch.draw.budget:,} cases · {mark}"
+        title = f"{capital(named(batch.draw.draw_id))} · {batch.draw.budget:,} cases · {mark}"
         with st.expander(title, expanded=place < 2):
-            for line in drawn(batch):
-                st.markdown(f"- {line}")
+            st.markdown("\n".join(f"- {line}" for line in drawn(batch, session.titles())))
     st.subheader("The same as a table")
-    rows = pd.DataFrame([facts(batch) for batch in batches]).set_index("Batch").T.rename_axis("Batch")
-    st.dataframe(rows, height=35 * (len(rows) + 1) + 3)
+    records = pd.DataFrame([facts(batch, session.titles()) for batch in batches])
+    st.dataframe(records.set_index("Batch").T.rename_axis("Batch"), height="content")
 
 
 def _estimate(table: EstimateTable) -> None:
     total = table.overall.total
-    left, right = st.columns(2, gap="large")
+    with st.container(key="stack-method"):
+        left, right = st.columns(2, gap="large")
     with left:
         st.subheader("How a rate and its interval are made")
         st.markdown(
@@ -81,31 +97,40 @@ def _estimate(table: EstimateTable) -> None:
             "- Nothing on decisions outside the frames: those of other days, not scored, or ruled on before the draw.\n"
             "- Modelled cells are no measurements, and rulings from appeals or spot checks train the model but enter no rate."
         )
-    st.subheader("What was left out or weighed up")
-    for note in table.notes or ("nothing was",):
-        st.markdown(f"- {sentence(note)}")
 
 
-def drawn(batch: Batch) -> list[str]:
-    """What was drawn and how, in sentences."""
+def skipped(batches: Sequence[Batch], choices: measured.Choices) -> str:
+    """What the skips in the batches behind the rates count as, with their number and share of the cases drawn."""
+    when = period(choices.first, measured.day_after(choices.last))
+    drawn, left = sum(batch.whole.total for batch in batches), sum(batch.whole.skipped for batch in batches)
+    if not left:
+        return f"**Skipped.** None of the {drawn:,} cases drawn among the decisions {when} was skipped."
+    were = "case was" if left == 1 else "cases were"
+    return (
+        f"**Skipped.** {left:,} {were} skipped, {left / drawn:.1%} of the {drawn:,} drawn among the decisions {when}; they count as"
+        " missing at random, so the rates take them to be wrong as often as the reviewed cases of their market."
+    )
+
+
+def drawn(batch: Batch, titles: Titles) -> list[str]:
+    """What was drawn and how, in sentences of Markdown."""
     draw, whole = batch.draw, batch.whole
-    only = ", ".join(f"{spoken(name).lower()} {value}" for name, value in draw.filters.items())
+    only = as_typed(place_name(draw.filters, titles))
     before = (
         f" {draw.excluded_ruled:,} decisions had a ruling before the draw and are outside it."
         if draw.excluded_ruled
         else ""
     )
     return [
-        f"**Frame.** {draw.frame_size:,} decisions of {period(draw.since, draw.until)}"
+        f"**Frame.** {draw.frame_size:,} decisions {period(draw.since, draw.until)}"
         f"{', only ' + only if only else ''}, decided under policy {listed(draw.policy_versions)} and scored by"
         f" {draw.model_version}.{before}",
         f"**Budget.** {draw.budget:,} cases. {design(batch)}",
         f"**Chance.** No decision was out of reach: the smallest chance of being drawn was {chance(draw.pi_min)}. The largest"
         f" weight of a ruling is {draw.w_max:.1f} times that in a random draw of the same size.",
-        f"**Repeatable.** Drawn {day(draw.created_at.date())} by {draw.created_by} with seed {draw.seed}: the same frame, scores and seed"
+        f"**Repeatable.** Drawn {day(draw.created_at.date())} by {as_typed(draw.created_by)} as `{draw.draw_id}` with seed {draw.seed}: the same frame, scores and seed"
         f" give the same cases. The frame is kept unchanged, with the fingerprint `{draw.frame_hash}`.",
-        f"**Reviewed.** {whole.ruled:,} ruled, {whole.skipped:,} skipped, {whole.open:,} open. Skipped cases count as missing, not"
-        " as right.",
+        f"**Reviewed.** {whole.ruled:,} ruled, {whole.skipped:,} skipped, {whole.open:,} open.",
     ]  # fmt: skip
 
 
@@ -122,7 +147,7 @@ def design(batch: Batch) -> str:
     )
     return (
         f"{sure}, {width}. The others were left to chance, the likelier to be drawn the less sure the score is; {draw.floor:.0%} of"
-        f" that chance is the same for all, and {draw.cell_floor:.0%} of this floor goes evenly to the cells of {listed(draw.cells)}."
+        f" that chance is the same for all, and {draw.cell_floor:.0%} of this floor goes evenly to the cells of {listed(spoken(name).lower() for name in draw.cells)}."
     )
 
 
@@ -135,14 +160,14 @@ def chance(pi: float) -> str:
     return f"{pi:.2%} (1 in {1 / pi:,.0f})"
 
 
-def facts(batch: Batch) -> dict[str, str]:
+def facts(batch: Batch, titles: Titles) -> dict[str, str]:
     """A batch's record, as texts."""
     draw, whole = batch.draw, batch.whole
     return {
         "Batch": draw.draw_id,
         "Drawn": f"{draw.created_at:%Y-%m-%d %H:%M} UTC by {draw.created_by}",
-        "Period": period(draw.since, draw.until),
-        "Filters": ", ".join(f"{name}={value}" for name, value in draw.filters.items()) or "none",
+        "Period": capital(period(draw.since, draw.until)),
+        "Filters": place_name(draw.filters, titles) or "none",
         "Frame": f"{draw.frame_size:,} decisions",
         "Ruled before, outside": f"{draw.excluded_ruled:,}",
         "Policy versions": ", ".join(draw.policy_versions),
@@ -152,7 +177,7 @@ def facts(batch: Batch) -> dict[str, str]:
         "Highest scores (phi)": f"{draw.phi:.1%} of the budget",
         "Width allowed (kappa)": f"{draw.kappa:g}",
         "Floor": f"{draw.floor:g}",
-        "Floor by cell": f"{draw.cell_floor:g} over {' x '.join(draw.cells)}",
+        "Floor by cell": f"{draw.cell_floor:g} over {listed(spoken(name).lower() for name in draw.cells)}",
         "Seed": str(draw.seed),
         "Smallest chance": chance(draw.pi_min),
         "Largest weight": f"{draw.w_max:.2f} times a random draw's",

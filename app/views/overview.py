@@ -12,9 +12,11 @@ from app import charts, measured, session
 from app.rate_words import (
     OUTCOMES,
     Titles,
+    bullets,
     day,
     domain_names,
     evidence,
+    named,
     number,
     period,
     place_name,
@@ -27,12 +29,13 @@ from evenhand.error_rates import EstimateTable
 from evenhand.errors import EstimateError
 from evenhand.estimation import ENOUGH, RULED
 from evenhand.improvement import ImprovementArea
-from evenhand.report.words import listed
+from evenhand.report.words import capital, listed
 from evenhand.reviewed import PERIODS
 from evenhand.store import Improvement
 from evenhand.store.records import QueueProgress
 
 _NEAREST = 5  # cells not known yet that are named
+_LARGEST = 4  # slices that stand out and are named
 
 
 def page() -> None:
@@ -48,19 +51,19 @@ def page() -> None:
         _batches(at)
         return
     st.caption(
-        f"Decisions of {period(choices.first, None).split(' to ')[0]} to {day(choices.last)} · policy"
+        f"Decisions {period(choices.first, measured.day_after(choices.last))} · policy"
         f" {listed(table.policy_versions)} · scored by {listed(table.model_versions)}"
     )
     headline(table)
-    left, right = st.columns([7, 4], gap="large")
+    with st.container(key="stack-overview"):
+        left, right = st.columns([7, 4], gap="large")
     with left:
         _trend(at)
     with right:
         _attention(at)
     _batches(at)
     with st.expander("What these rates rest on"):
-        for note in table.notes or ("nothing was left out",):
-            st.markdown(f"- {sentence(note)}")
+        st.markdown(bullets(table.notes or ("nothing was left out",)))
 
 
 def headline(table: EstimateTable) -> None:
@@ -71,7 +74,8 @@ def headline(table: EstimateTable) -> None:
         share = "Views of content decided wrongly"
     if table.estimand == "panel":
         share += ", by a panel"
-    first, *rest = st.columns([1.8, 1, 1, 1])
+    with st.container(key="headline"):
+        first, *rest = st.columns([1.8, 1, 1, 1])
     seen = f"{evidence(overall.total)} of {overall.total.population:,} decisions"
     first.html(figure(share, number(overall.total), seen, main=True))
     for place, name in zip(rest, list(OUTCOMES)[1:], strict=True):
@@ -98,7 +102,7 @@ def _trend(at: measured.Stamp) -> None:
     table = measured.rates(at, (step, "policy_version"))
     in_force = {policy.version: policy.effective_from for policy in session.store().policies()}
     rows = charts.trend_rows(table, which, in_force, step)
-    chart = charts.trend(rows, in_force, title=f"{OUTCOMES[which]}, share of decisions")
+    chart = charts.trend(rows, in_force, title=f"{OUTCOMES[which]}, share of decisions", height=430)
     st.altair_chart(chart, alt=charts.spelled(rows, "from", "version", "says", "rests"))
     thin = int((rows["status"] != "measured").sum())
     said = f"Bands are 95% intervals; the small figures are reviews. A {step} is cut where a new policy version came into force."
@@ -116,7 +120,11 @@ def _attention(at: measured.Stamp) -> None:
     at_work = [dict(one.where) for one in open_ones]
     titles = session.titles()
     items = [_late(one, titles) for one in open_ones if overdue(one, datetime.now(UTC).date())]
-    items += [_stands_out(area, titles) for area in found if dict(area.where) not in at_work]
+    free = [area for area in found if dict(area.where) not in at_work]
+    items += [_stands_out(area, titles) for area in free[:_LARGEST]]
+    if more := free[_LARGEST:]:
+        said = f"{len(more)} more {'stands' if len(more) == 1 else 'stand'} out, with fewer errors too many"
+        items.append(_item("▲", "Stands out, not taken up", said, "All of them are under Improvement areas."))
     items += _unknown_cells(measured.rates(at, ("market", "area")), titles)
     if not items:
         st.info("Nothing stands out, no action is overdue, and every cell of market and area is known.")
@@ -133,11 +141,10 @@ def _item(mark: str, kicker: str, title: str, said: str) -> str:
 
 def _stands_out(area: ImprovementArea, titles: Titles) -> str:
     said = (
-        f"{number(area.rate)} wrong ({evidence(area.rate)}), against {number(area.elsewhere)} elsewhere"
-        f" ({evidence(area.elsewhere)}): about"
-        f" {area.excess:,.0f} errors too many. Nobody has taken it up."
+        f"{number(area.rate)} wrong ({short_evidence(area.rate)}), {number(area.elsewhere)} elsewhere"
+        f" ({short_evidence(area.elsewhere)}): about {area.excess:,.0f} errors too many."
     )
-    return _item("▲", "Stands out", place_name(area.where, titles), said)
+    return _item("▲", "Stands out, not taken up", place_name(area.where, titles), said)
 
 
 def _late(one: Improvement, titles: Titles) -> str:
@@ -183,14 +190,14 @@ def _batches(at: measured.Stamp) -> None:
     for batch in (one for one in found if one.whole.open):
         draw = batch.draw
         st.html(
-            f'<div class="eh-what">Batch of {day(draw.created_at.date())}, decisions of {escape(period(draw.since, draw.until))}'
+            f'<div class="eh-what">{escape(capital(named(draw.draw_id)))} · decisions {period(draw.since, draw.until)}'
             f"</div>{_bar('All markets', batch.whole)}"
             + "".join(_bar(market, progress) for market, progress in batch.markets.items())
         )
     done = [one for one in found if not one.whole.open]
     if done:
         said = ", ".join(
-            f"{day(one.draw.created_at.date())} ({one.whole.ruled:,} ruled, {one.whole.skipped:,} skipped)"
+            f"{named(one.draw.draw_id)} ({one.whole.ruled:,} ruled, {one.whole.skipped:,} skipped)"
             for one in done
         )
         st.caption(f"Finished: {said}.")

@@ -37,7 +37,8 @@ def page() -> None:
         st.info(sentence(str(problem)))
         return
     _figures(plan)
-    left, right = st.columns([1, 1], gap="large")
+    with st.container(key="stack-plan"):
+        left, right = st.columns([1, 1], gap="large")
     with left:
         st.subheader("Finding against measuring")
         ways = [
@@ -55,7 +56,7 @@ def page() -> None:
         for line in costs(plan, session.titles()):
             st.markdown(f"- {line}")
     st.caption("Make this draw:")
-    st.code(f"evenhand draw --budget {plan.budget} --kappa {plan.chosen.kappa:g}", language=None)
+    st.code(command(plan, *chosen[:3], live=_live(models)), language=None)
     st.caption(
         "All figures are anticipated from the scores, which are doubted a little. The interval that counts comes from the rulings."
     )
@@ -66,13 +67,11 @@ Asked = tuple[str, date | None, date | None, int, float, str, float]
 
 def _ask(at: measured.Stamp, models: list[str]) -> Asked:
     """Model, period, budget, kappa, split and target."""
-    live = [line.model_version for line in session.store().live_models() if line.model_version in models]
     settings = session.workspace().config
-    first, second, third, fourth, fifth = st.columns([1.2, 2, 1.2, 1.2, 1.4], vertical_alignment="bottom")
+    with st.container(key="pairs-asked"):
+        first, second, third, fourth, fifth = st.columns([1.2, 2, 1.2, 1.2, 1.4], vertical_alignment="bottom")
     with fifth.popover("Period and model", width="stretch"):
-        model = st.selectbox(
-            "Scores of", models, models.index(live[-1] if live else models[-1]), key="plan_model"
-        )
+        model = st.selectbox("Scores of", models, models.index(_live(models) or models[-1]), key="plan_model")
         since = st.date_input("From", None, key="plan_since")
         to = st.date_input("To", None, key="plan_to", help="The last day (UTC) that counts.")
     until = measured.day_after(to) if to else None
@@ -88,6 +87,21 @@ def _ask(at: measured.Stamp, models: list[str]) -> Asked:
         "Width wanted, ± points", 0.1, 20.0, 1.0, 0.5, key="plan_target", format="%.1f"
     )
     return model, since, until, int(budget), kappa, by, target / 100
+
+
+def _live(models: list[str]) -> str | None:
+    """The live model, if it has scores."""
+    live = [line.model_version for line in session.store().live_models()]
+    return live[-1] if live and live[-1] in models else None
+
+
+def command(plan: Plan, model: str, since: date | None, until: date | None, *, live: str | None) -> str:
+    """The command that makes the draw that is planned; it takes the live model unless it is told another."""
+    said = f"evenhand draw --budget {plan.budget} --kappa {plan.chosen.kappa:g}"
+    said += "".join(
+        f" --{name} {day}" for name, day in (("since", since), ("until", until)) if day is not None
+    )
+    return said if model == live else f"{said} --model {model.rpartition('-')[2]}"
 
 
 @st.cache_resource(show_spinner="Reading the scores", max_entries=2)
@@ -119,7 +133,8 @@ def _plan(
 
 def _figures(plan: Plan) -> None:
     chosen, cells = plan.chosen, session.workspace().config.draw.cells
-    first, second, third, fourth = st.columns([1.2, 1, 1, 1])
+    with st.container(key="pairs-figures"):
+        first, second, third, fourth = st.columns([1.2, 1, 1, 1])
     first.html(
         figure(
             "Errors found, expected",
