@@ -20,7 +20,7 @@ COMMANDS = {
     "user": ("user", "Add and list the people who use the app."),
     "ingest": ("ingest", "Take in decisions or rulings, checked row by row."),
     "train": ("train", "Fine-tune, calibrate, evaluate and register a challenger."),
-    "models": ("models", "List, show, promote and roll back model versions."),
+    "models": ("models", "List, show, compare, promote and roll back model versions."),
     "score": ("score", "Score every decision with p_overturn."),
     "flags": ("flags", "Ranked decisions with reasons."),
     "conflicts": ("conflicts", "Near-identical content that was decided differently."),

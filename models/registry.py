@@ -165,6 +165,10 @@ class Registry:
             )
         return wanted
 
+    def champion(self) -> str | None:
+        """The champion's number; None before the first promotion."""
+        return self._aliases().get(CHAMPION)
+
     def name(self, version: str) -> str:
         """The full name of a version, like "evenhand-3"."""
         return f"{self._model}-{self.number(version)}"

@@ -1,4 +1,4 @@
-"""Model versions by policy version: who is champion, how good in each language, who was live when."""
+"""Model versions by policy version: who is champion, whether another is better in each language, who was live when."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from app.text import spoken
 from evenhand.store import User
 
 if TYPE_CHECKING:
+    from models.compare import Checked, Comparison
+    from models.paired import Slice
     from models.registry import Registry, Version
 
 SHOWN = {
@@ -21,6 +23,16 @@ SHOWN = {
     "auroc": "AUROC",
     "ece": "Calibration error (ECE)",
 }
+#: Of a comparison: title and decimals.
+COMPARED = {
+    "ap": ("Average precision", 2),
+    "lift_at_5": ("Lift at 5%", 1),
+    "auroc": ("AUROC", 2),
+    "brier": ("Brier", 3),
+}
+WIDTHS = {"By": 95, "Slice": 140, "Decisions": 80, "Overturned": 88, "Verdict": 75, "Average precision": 140,
+          "Lift at 5%": 145, "AUROC": 140, "Brier": 165}  # fmt: skip
+KINDS = {"overall": "Overall", "language": "Language", "area": "Area", "policy_version": "Policy version"}
 
 
 def page() -> None:
@@ -38,8 +50,9 @@ def page() -> None:
         return
     st.dataframe(version_rows(versions), hide_index=True)
     chosen = st.selectbox("Version", versions, format_func=_title)
-    _metrics(registry, chosen, versions)
-    _promote(registry, chosen, user)
+    checked = _beside_champion(registry, chosen, versions)
+    _metrics(registry, chosen)
+    _promote(registry, chosen, checked, user)
     _ledger()
 
 
@@ -68,22 +81,93 @@ def _round(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _metrics(registry: Registry, chosen: Version, versions: list[Version]) -> None:
-    """Metrics by language and area on the unseen part; beside the champion's where there is another one."""
-    metrics = registry.details(chosen.version)["manifest"]["metrics"]
+def _beside_champion(registry: Registry, chosen: Version, versions: list[Version]) -> Checked | None:
+    """The comparison with the champion, verdict first; None where it is still to be made."""
+    from models import compare, promotion
+
     champion = next((row for row in versions if "champion" in row.aliases), None)
-    other = None
-    if champion is not None and champion.version != chosen.version:
-        other = registry.details(champion.version)["manifest"]["metrics"]
-        st.caption(f"In brackets: the champion, {champion.name}, on its own test part.")
-    language, area = st.columns(2)
-    for place, name in ((language, "language"), (area, "area")):
-        place.subheader(f"By {name}")
-        place.dataframe(slice_rows(metrics.get(name, {}), (other or {}).get(name, {}), name), hide_index=True)
-    st.caption("Measured on the newest part of the rulings, which training did not see; 95% intervals by bootstrap over groups.")  # fmt: skip
+    if champion is None:
+        return promotion.FIRST
+    if champion.version == chosen.version:
+        return None
+    st.subheader(f"Against the champion, {champion.name}")
+    checked = compare.kept(session.workspace(), session.store(), chosen.name, champion.name)
+    if checked is None:
+        st.info(
+            "Not compared yet on the present rulings. Both will judge every decision with a ruling that neither has learned"
+            " from; that takes a while."
+        )
+        if st.button("Compare now", key="compare"):
+            with st.spinner("Both versions judge the decisions that neither has learned from"):
+                compare.check(
+                    session.workspace(), session.store(), registry, chosen.version, champion.version
+                )
+            st.rerun()
+        return None
+    if checked.comparison is None:
+        st.info(f"Cannot be compared: {checked.why}.")
+        return checked
+    _comparison(checked.comparison)
+    return checked
 
 
-def slice_rows(metrics: dict[str, Any], other: dict[str, Any], what: str) -> pd.DataFrame:
+def _comparison(found: Comparison) -> None:
+    from models.paired import MARGIN
+
+    verdict = found.told(case_card.LANGUAGES)
+    say = st.warning if found.losses else st.success if found.overall.verdict == "better" else st.info
+    say(f"**{verdict[0].upper()}{verdict[1:]}.**")
+    widths = {name: st.column_config.Column(width=pixels) for name, pixels in WIDTHS.items()}
+    st.dataframe(comparison_rows(found), hide_index=True, height="content", column_config=widths)
+    st.caption(
+        f"{found.challenger} less {found.champion}, with 95% intervals, on {found.n} decisions with rulings that neither has learned"
+        " from. Above zero is better, but for Brier (the squared error of the probability). The verdict is by average precision:"
+        f' "level" means not worse by {MARGIN:.2f} or more; "too few" says nothing. '
+        + " ".join(f"{_sentence(note)}." for note in found.notes)
+    )
+
+
+def _sentence(note: str) -> str:
+    return note[0].upper() + note[1:]
+
+
+def comparison_rows(found: Comparison) -> pd.DataFrame:
+    """One row a slice: counts, verdict, and each difference with its interval."""
+    rows = [_compared("All decisions", found.overall)]
+    if found.unweighted:
+        rows.append(_compared("Each counted once", found.unweighted))
+    for part in found.slices[1:]:
+        rows.append(_compared(_slice_name(part), part))
+    return pd.DataFrame(rows)
+
+
+def _slice_name(part: Slice) -> str:
+    if part.by == "language":
+        return case_card.LANGUAGES.get(part.name, part.name)
+    return spoken(part.name) if part.by == "area" else part.name
+
+
+def _compared(name: str, part: Slice) -> dict[str, Any]:
+    differences = {
+        title: part.metrics[metric].told(digits) if part.metrics else "-"
+        for metric, (title, digits) in COMPARED.items()
+    }
+    return {
+        "By": KINDS[part.by], "Slice": name, "Decisions": part.n, "Overturned": part.overturned,
+        "Verdict": part.verdict.capitalize(), **differences,
+    }  # fmt: skip
+
+
+def _metrics(registry: Registry, chosen: Version) -> None:
+    """Metrics by language and area on the version's own unseen part."""
+    metrics = registry.details(chosen.version)["manifest"]["metrics"]
+    st.subheader(f"{chosen.name} on its own test part")
+    for place, name in zip(st.columns(2), ("language", "area"), strict=True):
+        place.dataframe(slice_rows(metrics.get(name, {}), name), hide_index=True)
+    st.caption("Measured on the newest part of the rulings when it was trained, which training did not see; 95% intervals by bootstrap over groups.")  # fmt: skip
+
+
+def slice_rows(metrics: dict[str, Any], what: str) -> pd.DataFrame:
     """One row a slice: n, error rate and each metric with its interval."""
     rows = []
     for name, values in metrics.items():
@@ -91,11 +175,7 @@ def slice_rows(metrics: dict[str, Any], other: dict[str, Any], what: str) -> pd.
             what.capitalize(): case_card.LANGUAGES.get(name, spoken(name)),
             "Decisions": int(values["n"]),
         }
-        for metric, title in SHOWN.items():
-            row[title] = _value(values, metric)
-            if metric in other.get(name, {}) and other[name][metric] is not None:
-                row[title] += f"  [{other[name][metric]:.2f}]"
-        rows.append(row)
+        rows.append({**row, **{title: _value(values, metric) for metric, title in SHOWN.items()}})
     return pd.DataFrame(rows)
 
 
@@ -108,24 +188,38 @@ def _value(values: dict[str, Any], metric: str) -> str:
     return f"{values[metric]:.2f}"
 
 
-def _promote(registry: Registry, chosen: Version, user: User) -> None:
-    """Promote or roll back, with a reason; both go into the ledger."""
+def _promote(registry: Registry, chosen: Version, checked: Checked | None, user: User) -> None:
+    """Promote or roll back, with a reason; both go into the ledger. A worse version needs a tick of its own."""
+    from models import promotion
+
+    store, by, at = session.store(), user.user_id, datetime.now(UTC)
+    champion, losses = "champion" in chosen.aliases, checked.losses if checked else ()
     with st.expander("Promote or roll back"):
+        if not champion and checked is None:
+            st.caption("Compare it with the champion first.")
         note = st.text_input("Why", key="promote_note", placeholder="goes into the ledger")
-        sure = st.checkbox(f"Yes, change the champion to {chosen.name}", key="promote_sure")
+        sure = st.checkbox(
+            f"Yes, change the champion to {chosen.name}", key="promote_sure", disabled=champion
+        )
+        anyway = False
+        if checked and checked.comparison and losses:
+            st.warning(
+                f"{chosen.name} is worse than the champion: {'; '.join(checked.comparison.lost(case_card.LANGUAGES))}."
+            )
+            anyway = st.checkbox("Promote it anyway; the ledger will say so", key="promote_anyway")
         promote, back = st.columns(2)
-        ready = bool(note and sure and "champion" not in chosen.aliases)
-        if promote.button(f"Promote {chosen.name}", disabled=not ready, type="primary"):
-            _go_live(registry, registry.promote(chosen.version), note, user)
-        if back.button("Roll back to the champion before", disabled=not note):
-            _go_live(registry, registry.rollback(), note, user)
-
-
-def _go_live(registry: Registry, number: str, note: str, user: User) -> None:
-    at = datetime.now(UTC)
-    for version in registry.policy_versions(number):
-        session.store().record_live(registry.name(number), version, by=user.user_id, at=at, note=note)
-    st.rerun()
+        ready = bool(note and sure and not champion and checked and (anyway or not losses))
+        if (
+            promote.button(f"Promote {chosen.name}", key="promote", disabled=not ready, type="primary")
+            and checked
+        ):
+            promotion.promote(
+                registry, store, chosen.version, checked, note=note, anyway=anyway, by=by, at=at
+            )
+            st.rerun()
+        if back.button("Roll back to the champion before", key="roll_back", disabled=not note):
+            promotion.roll_back(registry, store, note=note, by=by, at=at)
+            st.rerun()
 
 
 def _ledger() -> None:
