@@ -47,6 +47,7 @@ def opened(ws, monkeypatch, rank: int) -> AppTest:
     monkeypatch.setenv("EVENHAND_WORKSPACE", str(ws.root))
     monkeypatch.setenv("EVENHAND_USER", "ml")
     at = AppTest.from_file(MAIN, default_timeout=120)
+    at.session_state["flags_show"] = "all"  # ruled ones too: a row's place is then its rank
     at.session_state["flags_table"] = {"selection": {"rows": [rank - 1], "columns": [], "cells": []}}
     at = at.run()
     assert not at.exception, at.exception
