@@ -1,6 +1,5 @@
-"""Ingest: every bad row is named and kept, nothing is lost, the same file twice changes nothing."""
+"""Ingest: nothing is lost, the same file twice changes nothing. What a user is told of bad input is in test_bad_input.py."""
 
-import errno
 import gzip
 import json
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evenhand.errors import EvenhandError, IngestError, OutsideError
+from evenhand.errors import EvenhandError, IngestError
 from evenhand.ingest import decisions as decisions_module
 from evenhand.ingest import ingest_decisions, ingest_rulings
 from evenhand.lake import DECISIONS, decision_files, scan_decisions
@@ -94,50 +93,12 @@ def test_the_same_file_twice_changes_nothing(ws, tmp_path):
     assert {f: f.read_bytes() for f in decision_files(ws)} == before
 
 
-@pytest.mark.parametrize(
-    ("change", "column", "reason"),
-    [
-        ({"label": "vile"}, "label", "label is not in area tone of policy v1, which has clean, rude"),
-        ({"area": "violence"}, "area", "area is not in policy v1, which has tone, spam"),
-        ({"policy_version": "v9"}, "policy_version", "policy_version is unknown; known: v1; add one"),
-        ({"decided_at": "2026-03-01T09:30:00"}, "decided_at", "decided_at has no time zone"),
-        ({"decided_at": "last Monday"}, "decided_at", "decided_at is no time"),
-        ({"decided_at": "2026-02-31T09:30:00Z"}, "decided_at", "decided_at is no time"),
-        ({"case_id": ""}, "case_id", "case_id is empty"),
-        ({"moderator_id": " m1"}, "moderator_id", "moderator_id has outer spaces"),
-        ({"text": "a\x00b"}, "text", "text holds a NUL character"),
-        ({"text": "x" * (MAX_TEXT + 1)}, "text", "text has more than 100,000 characters"),
-        ({"text": "half \ud83d"}, "text", "text is not valid UTF-8, or holds a lone surrogate"),
-        ({"language": "english please"}, "language", "language is no BCP 47 tag"),
-        ({"exposure": "-3"}, "exposure", "exposure is no number of views"),
-        ({"exposure": "many"}, "exposure", "exposure is no number of views"),
-    ],
-)
-def test_a_bad_row_is_quarantined_with_place_and_reason(ws, tmp_path, change, column, reason):
-    path = jsonl(tmp_path / "d.jsonl", GOOD, {**GOOD, "case_id": "c2", **change})
-    report = ingest_decisions(ws, [POLICY], path)
-    assert (report.rows, report.added, report.quarantined) == (2, 1, 1)
-    row = quarantined(report).row(0, named=True)
-    assert row["row"] == 2 and row["column"] == column and row["reason"].startswith(reason)
-    assert len(row["value"]) <= 300 and row["raw"]
-
-
 @pytest.mark.parametrize("text", ["", "🙂🙂", "x" * MAX_TEXT, 'line\nbreak, "quotes"', "ก" * 5_000])
 def test_odd_but_fair_texts_pass(ws, tmp_path, text):
     for kind, write in (("jsonl", jsonl), ("csv", csv_of)):
         report = ingest_decisions(ws, [POLICY], write(tmp_path / f"d.{kind}", {**GOOD, "text": text}))
         assert report.quarantined == 0
     assert lake(ws)["text"].to_list() == [text]
-
-
-def test_rows_in_another_encoding_are_told_from_good_ones(ws, tmp_path):
-    good = ",".join(f'"{v}"' for v in GOOD.values()).encode()
-    bad = good.replace(b'"c1"', b'"c2"').replace(GOOD["text"].encode(), "café".encode("latin-1"))
-    path = tmp_path / "d.csv"
-    path.write_bytes(b"\xef\xbb\xbf" + ",".join(GOOD).encode() + b"\n" + good + b"\n" + bad + b"\n")
-    report = ingest_decisions(ws, [POLICY], path)
-    assert (report.added, report.quarantined) == (1, 1)
-    assert quarantined(report)["column"].to_list() == ["text"]
 
 
 def test_utf16_is_read(ws, tmp_path):
@@ -147,14 +108,10 @@ def test_utf16_is_read(ws, tmp_path):
     assert lake(ws)["text"].to_list() == [GOOD["text"]]
 
 
-def test_ragged_lines_and_broken_json_are_kept(ws, tmp_path):
+def test_ragged_lines_are_kept(ws, tmp_path):
     path = tmp_path / "d.csv"
     path.write_text(csv_of(tmp_path / "plain.csv", GOOD).read_text() + "a,b\n\n")
     report = ingest_decisions(ws, [POLICY], path)
-    assert (report.rows, report.added, report.quarantined) == (3, 1, 2)
-    lines = tmp_path / "d.jsonl"
-    lines.write_text(json.dumps({**GOOD, "case_id": "c9"}) + "\n{broken\n[1]\n")
-    report = ingest_decisions(ws, [POLICY], lines)
     assert (report.rows, report.added, report.quarantined) == (3, 1, 2)
 
 
@@ -164,7 +121,8 @@ def test_the_same_decision_with_other_content_is_quarantined(ws, tmp_path):
     assert (report.added, report.unchanged, report.quarantined) == (1, 1, 1)
     later = ingest_decisions(ws, [POLICY], jsonl(tmp_path / "e.jsonl", {**GOOD, "market": "VN"}))
     assert (later.added, later.quarantined) == (0, 1)
-    assert "other content" in quarantined(later)["reason"][0]
+    kept = quarantined(later).row(0, named=True)
+    assert "are there already with other content" in kept["reason"] and "VN" in kept["raw"]
     assert lake(ws)["label"].to_list() == ["rude"]
 
 
@@ -173,69 +131,10 @@ def test_two_moderators_on_one_case_are_two_decisions(ws, tmp_path):
     assert report.added == 2
 
 
-def test_foreign_column_names_are_mapped(tmp_path):
-    ws = create_workspace(tmp_path / "w")
-    (ws.root / "evenhand.toml").write_text('[ingest.decisions]\ncase_id = "content_id"\n')
-    from evenhand.workspace import open_workspace
-
-    row = {"content_id": "c7", **{k: v for k, v in GOOD.items() if k != "case_id"}}
-    assert ingest_decisions(open_workspace(ws.root), [POLICY], csv_of(tmp_path / "d.csv", row)).added == 1
-
-
-def test_a_missing_column_says_how_to_map_it(ws, tmp_path):
-    row = {k: v for k, v in GOOD.items() if k != "market"}
-    with pytest.raises(
-        IngestError, match=r"no column market; it has .*case_id.*\[ingest.decisions\] market ="
-    ):
-        ingest_decisions(ws, [POLICY], csv_of(tmp_path / "d.csv", row))
-
-
 def test_a_lone_area_is_filled_in(ws, tmp_path):
     policy = parse_policy(POLICY_TEXT.split("  - name: spam")[0])
     row = {k: v for k, v in GOOD.items() if k != "area"}
     assert ingest_decisions(ws, [policy], csv_of(tmp_path / "d.csv", row)).added == 1
-
-
-def test_half_a_parquet_file_is_refused_and_changes_nothing(ws, tmp_path):
-    path = tmp_path / "d.parquet"
-    pl.DataFrame([{**GOOD, "case_id": f"c{i}"} for i in range(1000)]).write_parquet(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(IngestError, match=r"d\.parquet: cannot be read to its end"):
-        ingest_decisions(ws, [POLICY], path)
-    assert not decision_files(ws) and not list(ws.decisions_dir.glob(".staging*"))
-
-
-def test_a_gzip_cut_short_is_refused(ws, tmp_path):
-    path = tmp_path / "d.csv.gz"
-    whole = gzip.compress(
-        csv_of(tmp_path / "p.csv", *[{**GOOD, "case_id": f"c{i}"} for i in range(500)]).read_bytes()
-    )
-    path.write_bytes(whole[:-40])
-    with pytest.raises(IngestError, match="cannot be read to its end"):
-        ingest_decisions(ws, [POLICY], path)
-    assert not decision_files(ws)
-
-
-@pytest.mark.parametrize("name", ["d.xlsx", "none.csv"])
-def test_another_kind_or_no_file_is_refused(ws, tmp_path, name):
-    (tmp_path / "d.xlsx").write_text("x")
-    with pytest.raises(IngestError, match=r"bring \.csv|no such file"):
-        ingest_decisions(ws, [POLICY], tmp_path / name)
-
-
-def test_a_full_disk_leaves_the_lake_as_it_was(ws, tmp_path, monkeypatch):
-    ingest_decisions(ws, [POLICY], jsonl(tmp_path / "d.jsonl", GOOD))
-    second = jsonl(tmp_path / "e.jsonl", {**GOOD, "case_id": "c2"})
-
-    def full(self, *args, **kwargs):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(pl.DataFrame, "write_parquet", full)
-        with pytest.raises(OutsideError, match="No space left on device.*free space"):
-            ingest_decisions(ws, [POLICY], second)
-    assert lake(ws)["case_id"].to_list() == ["c1"] and not list(ws.decisions_dir.glob(".staging*"))
-    assert ingest_decisions(ws, [POLICY], second).added == 1
 
 
 def test_a_run_cut_while_publishing_is_finished_by_the_next(ws, tmp_path, monkeypatch):
