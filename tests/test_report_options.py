@@ -249,6 +249,20 @@ def test_a_ruling_in_place_of_each_skip_gives_the_end_it_was_said_to_give(world)
     assert "No drawn case of the period was skipped." in method(whole)
 
 
+def test_skips_of_one_draw_of_two_and_outside_the_period_are_told_apart(world):
+    cut = date(2026, 2, 16)
+    rule(world, draw(world, budget=200, until=cut))
+    late = draw(world, budget=200, since=cut, seed=2, at=AT + timedelta(hours=1))
+    rule(world, late, take=190)
+    for row in world[1].items(late.draw_id).tail(10).iter_rows(named=True):
+        world[1].skip_item(late.draw_id, row["decision_id"], sme_id="s", reason="too hard", at=AT)
+    whole = collect(*world[:2], made_at=AT)
+    assert whole.skipped.cases == 10
+    assert whole.skipped.if_none.n_reviewed == whole.overall.total.n_reviewed + 10 == 400
+    assert whole.skipped.if_none.rate < whole.skipped.if_all.rate
+    assert collect(*world[:2], made_at=AT, until=cut).skipped is None
+
+
 def test_the_accuracy_of_human_reviewers_is_stated_as_far_as_it_is_known(panelled, world):
     rule(world, draw(world, budget=200))
     unknown = reviewers_words(collect(*world[:2], made_at=AT))

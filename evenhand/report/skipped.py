@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from evenhand.error_rates import Estimand, Measure, Weight
+from evenhand.error_rates import Measure, Weight
 from evenhand.estimation import Estimate
 from evenhand.partial import partly_reviewed
 from evenhand.reviewed import Reviewed
@@ -38,13 +38,16 @@ def skipped(ws: Workspace, store: Store, measure: Measure, weight: Weight) -> Sk
     def ruled(error_class: str | None) -> Estimate:
         says = {"ruled_label": pl.col("label"), "error_class": pl.lit(error_class, pl.String)}
         full = [
-            replace(
-                part, frame=frame, done=pl.concat([part.done, left.with_columns(**says).select(part.done.columns)])
+            part
+            if left.is_empty()
+            else replace(
+                part,
+                frame=frame,
+                done=pl.concat([part.done, left.with_columns(**says).select(part.done.columns)]),
             )
             for part, frame, left in parts
-        ]  # fmt: skip
-        estimand: Estimand = "sme"
-        other = Measure(store, full, weight=weight, estimand=estimand, notes=[])
+        ]
+        other = Measure(store, full, weight=weight, estimand="sme", notes=[])
         other.confidence = measure.confidence
         return other.totals(())[0][1]
 

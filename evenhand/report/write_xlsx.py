@@ -31,6 +31,7 @@ _FORMATS = {
 _FIRST = 3  # the row, from 0, of the column groups; the names stand below and the data follows
 _WIDTHS = {"percent": 9, "points": 12, "count": 11, "decimal": 11, "day": 13}
 _WIDEST = 46
+_GROUP = 24  # letters of a group's name above its columns, from which it takes two lines
 _DATA = "Chart data"
 
 
@@ -68,7 +69,9 @@ class _Sheets:
         }
         self.head = book.add_format(head)
         self.head_right = book.add_format({**head, "align": "right"})
-        self.group = book.add_format({**base, "bold": True, "bg_color": PALE, "align": "center"})
+        self.group = book.add_format(
+            {**base, "bold": True, "bg_color": PALE, "align": "center", "text_wrap": True}
+        )
         self.numbers = {
             kind: book.add_format({**base, "num_format": style}) for kind, style in _FORMATS.items()
         }
@@ -129,6 +132,8 @@ class _Sheets:
         return sheet, _FIRST + 1 + max(len(table.rows), 1)
 
     def _heads(self, sheet: Any, table: Table) -> None:
+        if max(len(column.group) for column in table.columns) > _GROUP:
+            sheet.set_row(_FIRST, 28)
         start = 0
         while start < len(table.columns):
             group = table.columns[start].group
