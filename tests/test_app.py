@@ -7,7 +7,6 @@ import pytest
 from app_workspace import AT, MODEL, app_workspace, taken
 from streamlit.testing.v1 import AppTest
 
-from app.text import spoken
 from evenhand.conflicts import publish_conflicts
 from evenhand.lake import scan_decisions
 from evenhand.records import Ruling
@@ -312,7 +311,9 @@ def test_flags_are_the_open_ones_until_ruled_ones_are_asked_for(full, open_app):
     newest = {row["decision_id"]: row for row in full[1].rulings().iter_rows(named=True)}
     for shown, flag in zip(table.to_dict("records"), ruled.head(50).iter_rows(named=True), strict=True):
         ruling = newest[flag["decision_id"]]
-        assert shown["ruled"] == spoken(ruling["label"]) and shown["sme_id"] == ruling["sme_id"]
+        area = full[1].policy(flag["policy_version"]).area(flag["area"])
+        assert (shown["area"], shown["decided"]) == (area.title, area.label(flag["label"]).title)
+        assert (shown["ruled"], shown["sme_id"]) == (area.label(ruling["label"]).title, ruling["sme_id"])
         assert shown["verdict"] == ("Upheld" if ruling["label"] == flag["label"] else "Overturned")
         assert shown["ruled_on"].date() == ruling["ruled_at"].date()
     assert set(table["verdict"]) == {"Upheld", "Overturned"}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
 from app import case_card, explained, published, session
+from app.rate_words import domain_name
 from app.text import box, case_text, spoken
 from evenhand.errors import EvenhandError
 from evenhand.store import User
@@ -31,8 +33,8 @@ def page() -> None:
         return
     model = models[0] if len(models) == 1 else st.sidebar.selectbox("Model", models)
     where, reason, newest = _filters(model, user)
-    left, line, at = st.columns([1.1, 4.1, 1], vertical_alignment="bottom")
-    show = left.segmented_control(
+    line = st.container(horizontal=True, vertical_alignment="bottom")
+    show = line.segmented_control(
         "Show", list(_SHOW), default="open", required=True, format_func=str.capitalize, key="flags_show",
         on_change=_first_page, help="Ruled: an SME has ruled on the decision under its policy version.",
     )  # fmt: skip
@@ -54,7 +56,7 @@ def page() -> None:
     pages = -(-found.shown // PAGE)
     if st.session_state.get("flags_page", 1) != found.number:  # fewer pages than before: others were ruling
         st.session_state["flags_page"] = found.number
-    at.number_input("Page", 1, pages, key="flags_page", help=f"{pages:,} pages of {PAGE}")
+    line.number_input("Page", 1, pages, key="flags_page", help=f"{pages:,} pages of {PAGE}", width=140)
     _keep_choice(found.rows["decision_id"].to_list())
     chosen = _table(found.rows, user, ruled=show != "open")
     if chosen is None:
@@ -88,7 +90,8 @@ def _nothing(found: published.FlagPage, show: published.Show, *, filtered: bool)
 def _filters(model: str, user: User) -> tuple[dict[str, str], str, bool]:
     stamp = published.file_of(model).stat().st_mtime
     known = published.facets(model, stamp, user, user.user_id)
-    where = {}
+    titles = session.titles()
+    where: dict[str, str] = {}
     columns = st.columns([1, 1, 1, 1, 1, 1.4, 1])
     for place, (name, values) in zip(columns, known.items(), strict=False):
         title = "Decided label" if name == "label" else name.capitalize()
@@ -99,19 +102,13 @@ def _filters(model: str, user: User) -> tuple[dict[str, str], str, bool]:
             placeholder="all",
             key=f"flags_{name}",
             on_change=_first_page,
-            format_func=_spoken,
+            format_func=partial(domain_name, name, titles=titles, area=where.get("area", "")),
         )
         if chosen:
-            where[name] = str(chosen)
+            where[name] = chosen
     reason = columns[5].text_input("Reason contains", key="flags_reason", on_change=_first_page)
     order = columns[6].selectbox("Order", ["rank", "newest"], key="flags_order", on_change=_first_page)
     return where, reason, order == "newest"
-
-
-def _spoken(value: Any) -> str:
-    """Languages by name, machine names spoken, codes like TH left alone."""
-    text = str(value)
-    return case_card.LANGUAGES.get(text) or (spoken(text) if text.islower() else text)
 
 
 def _first_page() -> None:
@@ -134,8 +131,15 @@ def _table(rows: pl.DataFrame, user: User, *, ruled: bool) -> dict[str, Any] | N
 
     SMEs do not see the score: they may yet rule on the case.
     """
+    titles = session.titles()
+
+    def title(column: str) -> pl.Expr:
+        return pl.struct("area", column).map_elements(
+            lambda row: row[column] and domain_name("label", row[column], titles, row["area"]), pl.String
+        )
+
     rulings = (
-        pl.col("ruled_label").map_elements(spoken, pl.String).alias("ruled"),
+        title("ruled_label").alias("ruled"),
         pl.col("verdict").str.to_titlecase(),
         "sme_id",
         pl.col("ruled_at").dt.date().alias("ruled_on"),
@@ -143,10 +147,10 @@ def _table(rows: pl.DataFrame, user: User, *, ruled: bool) -> dict[str, Any] | N
     shown = rows.select(
         "rank",
         (100 * pl.col("p_overturn")).alias("p_overturn"),
-        pl.col("area").map_elements(spoken, pl.String),
-        pl.col("label").map_elements(spoken, pl.String).alias("decided"),
+        pl.col("area").map_elements(lambda name: domain_name("area", name, titles), pl.String),
+        title("label").alias("decided"),
         *(rulings if ruled else ()),
-        pl.col("predicted_label").map_elements(spoken, pl.String).alias("reads like"),
+        title("predicted_label").alias("reads like"),
         pl.col("reasons").str.replace_all("_", " "),
         "support",
         "market",
