@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from evenhand.errors import ModelError
+from evenhand.errors import ModelError, OutsideError
 from evenhand.store import Store
 from evenhand.workspace import Workspace
 from models.compare import Checked, check
@@ -13,11 +13,22 @@ from models.registry import CHAMPION, Registry
 FIRST = Checked(comparison=None, why="the first champion: there is nothing to compare it with")
 
 
-def check_promotion(ws: Workspace, store: Store, registry: Registry, version: str) -> Checked:
-    """The version beside the champion of the moment; `FIRST` where there is none. As `models.compare.check`."""
+def check_promotion(
+    ws: Workspace, store: Store, registry: Registry, version: str, *, anyway: bool = False
+) -> Checked:
+    """The version beside the champion of the moment; `FIRST` where there is none. As `models.compare.check`.
+
+    With `anyway` a champion that cannot be read is no obstacle; a version that cannot be read always is.
+    """
     if registry.champion() is None:
         return FIRST
-    return check(ws, store, registry, version, CHAMPION)
+    try:
+        return check(ws, store, registry, version, CHAMPION)
+    except (ModelError, OutsideError) as problem:
+        if not anyway:
+            raise
+        registry.load(version)
+        return Checked(comparison=None, why=f"not compared: {problem}")
 
 
 def promote(

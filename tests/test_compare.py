@@ -268,6 +268,26 @@ def test_a_version_that_is_no_worse_goes_live_and_the_ledger_keeps_the_verdict(r
 
 
 @pytest.mark.slow
+def test_a_damaged_champion_can_be_replaced_with_a_reason_and_a_damaged_version_never_goes_live(rivals):
+    (rivals.ws.registry_dir / "comparisons" / "evenhand-2-against-evenhand-1.json").unlink(missing_ok=True)
+    (rivals.ws.registry_dir / "comparisons" / "evenhand-1-against-evenhand-2.json").unlink(missing_ok=True)
+    weights = rivals.registry.folder("1") / "classifier.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    try:
+        refused = rivals.run("models", "promote", "2", "--note", "the disk failed")
+        assert isinstance(refused.exception, ModelError) and "not a whole model" in str(refused.exception)
+        assert rivals.registry.champion() == "1"
+        assert rivals.run("models", "promote", "2", "--anyway", "--note", "the disk failed").exit_code == 0
+        note = rivals.store.live_models()[-1].note
+        assert rivals.registry.champion() == "2" and note.startswith("the disk failed (not compared: ")
+        back = rivals.run("models", "promote", "1", "--anyway", "--note", "back")
+        assert isinstance(back.exception, ModelError) and rivals.registry.champion() == "2"
+    finally:
+        weights.write_bytes(whole)
+
+
+@pytest.mark.slow
 def test_the_first_champion_is_compared_with_nothing(taught, monkeypatch):
     monkeypatch.setattr(Registry, "champion", lambda _: None)
     monkeypatch.setattr(Registry, "load", lambda *_: pytest.fail("a model was loaded"))

@@ -129,7 +129,7 @@ def _row(part: Slice) -> dict[str, Any]:
 @command.command("promote")
 @click.argument("version")
 @click.option("--note", default="", help="Why; goes into the ledger.")
-@click.option("--anyway", is_flag=True, help="Even if it is worse than the champion; needs --note.")
+@click.option("--anyway", is_flag=True, help="Even if it is worse, or the champion is damaged; needs --note.")
 @click.pass_context
 def promote(ctx: click.Context, version: str, note: str, anyway: bool) -> None:
     """Make VERSION the champion: `score`, `flags` and `draw` use it from now on.
@@ -141,7 +141,7 @@ def promote(ctx: click.Context, version: str, note: str, anyway: bool) -> None:
     registry, workspace, store = _registry(ctx)
     from models import promotion
 
-    checked = promotion.check_promotion(workspace, store, registry, version)
+    checked = promotion.check_promotion(workspace, store, registry, version, anyway=anyway)
     number = promotion.promote(
         registry, store, version, checked, by=who(), at=now(), note=note, anyway=anyway
     )
