@@ -20,17 +20,24 @@ Read = Callable[[Sequence[str]], Floats]  # texts -> label probabilities, shape 
 MOST_RUNS = 24  # pieces that are left out one at a time
 MOST_CHOSEN = 5  # pieces whose joint deletion is looked for
 _SHORTLIST = 6  # pieces that are considered beyond the second
-LEAST = 16  # texts that any search may read
+LEAST = 18  # texts that any search may read
 _FINEST = 12  # pieces of a flip that are tried singly; of a longer one, runs of words
 _FLIP_SHARE = 0.5  # of the words may go for a flip; without more than that, it is another text
 _ENOUGH = 0.15  # share of the strongest effect below which a word, or a further step, is not worth showing
 _NOTHING = 0.05  # log odds that count as no move at all
-_LEAD = 0.02  # probability by which the other label must lead: 8-bit activations depend a little on a batch's other texts
+_LEAD = 0.02  # probability by which the other label must lead: no flip by a rounding error
+_TOGETHER, _FLIP = (
+    2 / 3,
+    7 / 8,
+)  # of the texts to read: spent when joint deletions are done, and when the flip is
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flip:
-    """A deletion after which the text reads like another label; of up to 12 `words` each one is needed, of more each run."""
+    """A deletion after which the text reads like another label.
+
+    Of up to 12 `words` each one is needed, of more each run of them; of a long text as far as the texts to read went.
+    """
 
     words: Words
     label: int
@@ -67,25 +74,22 @@ def search(
 ) -> Found:
     """Leave out one piece at a time, then the best piece with each other one, and so on; then look for what flips `predicted`.
 
-    Pieces are words, or runs of words where there are too many. About `passes` texts are read (never under LEAST; pruning a flip
-    may take a few more). Forward selection: once the best piece is gone, the others are tried again, which finds words that stand
-    in for each other; the best pieces taken singly are always among the candidates, so that the joint move is not below theirs.
+    Pieces are words, or runs of words where there are too many. At most `passes` texts are read, or LEAST if that is more.
+    Forward selection: once the best piece is gone, the others are tried again, which finds words that stand in for each other;
+    the best pieces taken singly are always among the candidates, so that the joint move is not below theirs.
     """
     if not words:
         return Found(weights={}, gain=0.0, flip=None, passes=0)
-    passes = max(LEAST, passes)
-    probe = _Probe(text, words, read, decided)
-    runs = _runs(words, min(MOST_RUNS, 2 * passes // 5))
+    probe = _Probe(text, words, read, decided, limit=max(LEAST, passes))
+    runs = _runs(words, min(MOST_RUNS, 2 * probe.limit // 5))
     alone = probe.gains(runs)
-    chosen, gain = _together(probe, runs, alone, 4 * passes // 5)
-    flip = _flip(probe, runs, chosen, predicted, passes)
+    chosen, gain = _together(probe, runs, alone)
+    flip = _flip(probe, runs, chosen, predicted)
     if (
         gain <= _NOTHING and flip is not None
     ):  # words that stand in for each other: none counts alone, all do together
         chosen, gain = flip.words, float(probe.gains([flip.words])[0])
-    weights = (
-        _shared_out(probe, chosen, gain, max(LEAST // 2, passes - probe.passes)) if gain > _NOTHING else {}
-    )
+    weights = _shared_out(probe, chosen, gain) if gain > _NOTHING else {}
     gain = float(probe.gains([frozenset(weights)])[0]) if weights else 0.0
     weights |= _for_the_decision(runs, alone, weights, gain)
     return Found(weights=weights, gain=gain, flip=flip, passes=probe.passes)
@@ -94,8 +98,8 @@ def search(
 class _Probe:
     """The text without some of its words, read at most once each."""
 
-    def __init__(self, text: str, words: Sequence[Span], read: Read, decided: int) -> None:
-        self.text, self.words, self.read, self.decided = text, words, read, decided
+    def __init__(self, text: str, words: Sequence[Span], read: Read, decided: int, *, limit: int) -> None:
+        self.text, self.words, self.read, self.decided, self.limit = text, words, read, decided, limit
         self.seen: dict[Words, Floats] = {}
         self.start = float(log_odds(self.proba([frozenset()])[:, decided])[0])
 
@@ -103,6 +107,10 @@ class _Probe:
     def passes(self) -> int:
         """Texts read so far."""
         return len(self.seen)
+
+    def room(self, share: float = 1.0) -> int:
+        """Texts that may yet be read until `share` of the limit is spent."""
+        return max(0, int(share * self.limit) - self.passes)
 
     def proba(self, cuts: Sequence[Words]) -> Floats:
         """Label probabilities after each deletion, shape (n, labels)."""
@@ -135,14 +143,15 @@ def _runs(words: Sequence[Span], limit: int) -> list[Words]:
     return [frozenset(range(a, b)) for a, b in runs_of(places, limit)]
 
 
-def _together(probe: _Probe, runs: Sequence[Words], alone: Floats, passes: int) -> tuple[Words, float]:
+def _together(probe: _Probe, runs: Sequence[Words], alone: Floats) -> tuple[Words, float]:
     """The pieces whose joint deletion gains most, and its gain; one more piece must be worth its place."""
     order = np.argsort(-alone, kind="stable").tolist()
     best, gain, rest = runs[order[0]], float(alone[order[0]]), order[1:]
     for size in range(2, 1 + min(MOST_CHOSEN, len(runs) // 3)):
-        if probe.passes + 2 > passes:
+        room = probe.room(_TOGETHER)
+        if room < 2:
             break
-        joined = [best | runs[i] for i in rest[: passes - probe.passes - 1]]
+        joined = [best | runs[i] for i in rest[: room - 1]]
         tried = [*joined, frozenset().union(*(runs[i] for i in order[:size]))]
         gains = probe.gains(tried)
         top = int(gains.argmax())
@@ -154,12 +163,12 @@ def _together(probe: _Probe, runs: Sequence[Words], alone: Floats, passes: int) 
     return best, gain
 
 
-def _shared_out(probe: _Probe, chosen: Words, gain: float, limit: int) -> dict[int, float]:
+def _shared_out(probe: _Probe, chosen: Words, gain: float) -> dict[int, float]:
     """Weights of the chosen words: what the joint gain loses when one stays; words that it hardly needs are left out.
 
-    Where more than `limit` words are chosen, runs of them stay and go together, so that a long text costs no more.
+    Where more words are chosen than texts may yet be read, runs of them stay and go together.
     """
-    pieces = _pieces(chosen, limit)
+    pieces = _pieces(chosen, max(1, probe.room() - 1))
     if len(pieces) == 1:
         return dict.fromkeys(sorted(chosen), 1.0)
     needed = gain - probe.gains([chosen - piece for piece in pieces])
@@ -173,7 +182,7 @@ def _shared_out(probe: _Probe, chosen: Words, gain: float, limit: int) -> dict[i
     elif len(kept) < len(chosen):
         best, most = probe.best_of(len(kept))
         if best != kept:
-            return _shared_out(probe, best, most, limit)
+            return _shared_out(probe, best, most)
     share = {
         i: max(float(need) / strongest, _ENOUGH)
         for piece, need in zip(pieces, needed, strict=True)
@@ -199,35 +208,41 @@ def _for_the_decision(
     return {word: float(alone[i] / most) for i in order for word in sorted(runs[i]) if word not in against}
 
 
-def _flip(probe: _Probe, runs: Sequence[Words], chosen: Words, predicted: int, passes: int) -> Flip | None:
+def _flip(probe: _Probe, runs: Sequence[Words], chosen: Words, predicted: int) -> Flip | None:
     """The fewest words found whose deletion makes another label the likeliest; None if half of the text does not do.
 
     Every deletion read so far is a candidate; if none flips, pieces go one after the other, those first that the predicted
     label hangs on. Then words come back for as long as it stays flipped, so what is left is minimal, if not always the least.
     """
-    limit = int(_FLIP_SHARE * len(probe.words))
-    flipped = _fewest(probe, [cut for cut in probe.seen if len(cut) <= limit], predicted)
+    most = int(_FLIP_SHARE * len(probe.words))
+    flipped = _fewest(probe, [cut for cut in probe.seen if len(cut) <= most], predicted)
     if flipped is None:
         hold = log_odds(probe.proba(runs)[:, predicted])
         after = [runs[i] for i in np.argsort(hold, kind="stable") if not runs[i] <= chosen]
         starts = [chosen, frozenset[int]()] if chosen else [frozenset[int]()]
-        growing = [cut for start in starts for cut in _growing(start, after, limit)]
-        room = max(_SHORTLIST, passes - probe.passes)
-        flipped = _fewest(probe, growing[:room], predicted)
-    return None if flipped is None else _checked(probe, _pruned(probe, flipped, predicted), predicted)
+        growing = [cut for start in starts for cut in _growing(start, after, most)]
+        flipped = _fewest(probe, growing[: probe.room(_FLIP)], predicted)
+    if flipped is None:
+        return None
+    words = _pruned(probe, flipped, predicted)
+    p = probe.proba([words])[0]
+    return Flip(words=words, label=int(p.argmax()), p=float(p.max()))
 
 
 def _pruned(probe: _Probe, cut: Words, predicted: int) -> Words:
     """`cut` without what need not go: large pieces are tried first, in the end each word, or each of _FINEST runs."""
-    count = min(len(cut), _SHORTLIST)
+    finest = _SHORTLIST
     while len(cut) > 1:
+        count = min(len(cut), finest, probe.room(_FLIP))
+        if count < 2:
+            break
         fewer = _fewest(probe, [cut - piece for piece in _pieces(cut, count)], predicted)
         if fewer is not None:
             cut = fewer
-        elif count >= min(len(cut), _FINEST):
+        elif count < finest or finest == _FINEST:
             break
         else:
-            count = min(len(cut), _FINEST)
+            finest = _FINEST
     return cut
 
 
@@ -248,10 +263,3 @@ def _fewest(probe: _Probe, cuts: Sequence[Words], predicted: int) -> Words | Non
         if cut and float(np.delete(p, predicted).max() - p[predicted]) > _LEAD:
             done.append((len(cut), float(p[predicted]), sorted(cut)))
     return frozenset(min(done)[2]) if done else None
-
-
-def _checked(probe: _Probe, cut: Words, predicted: int) -> Flip | None:
-    """Read the shortened text alone, as one would who tried it."""
-    alone = probe.read([without(probe.text, (probe.words[i] for i in sorted(cut)))])[0]
-    label = int(alone.argmax())
-    return None if label == predicted else Flip(words=cut, label=label, p=float(alone[label]))

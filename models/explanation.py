@@ -17,7 +17,7 @@ from models.words import Span, words
 
 Floats = NDArray[np.float64]
 READ = 2_000  # characters; no label model reads further
-_TOKENS = 1_600  # a case may cost about so many of the encoder's tokens: 0.2 s on one core
+_TOKENS = 1_600  # a case may cost about so many of the encoder's tokens: 0.25 s on one core
 
 
 def explain(bundle: ModelBundle, decisions: pl.DataFrame) -> list[dict[str, Any]]:

@@ -93,7 +93,8 @@ def test_what_is_said_of_a_text_is_true_of_it(text, says, pairs, decided, passes
     before = toy([line])[0]
     predicted = int(before.argmax())
     found = search(line, spans, toy, decided=decided, predicted=predicted, passes=passes)
-    assert found.passes <= max(LEAST, passes) + 40  # pruning
+    limit = max(LEAST, passes)
+    assert found.passes <= limit
     assert all(-1 <= w <= 1 and w != 0 and 0 <= i < len(text) for i, w in found.weights.items())
     against = [spans[i] for i, w in sorted(found.weights.items()) if w > 0]
     after = toy([without(line, against)])[0]
@@ -104,18 +105,19 @@ def test_what_is_said_of_a_text_is_true_of_it(text, says, pairs, decided, passes
         cut = [spans[i] for i in sorted(found.flip.words)]
         p = toy([without(line, cut)])[0]
         assert p.argmax() == found.flip.label != predicted and p.max() == pytest.approx(found.flip.p)
-        for one in cut if 1 < len(cut) <= 12 else ():  # every word of it is needed
+        pruned = 1 < len(cut) <= 12 and found.passes + 12 < 7 * limit // 8  # there was room to try each
+        for one in cut if pruned else ():  # every word of it is needed
             fewer = toy([without(line, [span for span in cut if span != one])])[0]
             assert fewer[found.flip.label] - fewer[predicted] <= 0.02 + 1e-9
     singles = [without(line, [span]) for span in spans]
-    if len(spans) <= 8 and not found.flip:  # then every word was left out alone
+    if len(spans) <= 7 and not found.flip:  # then every word was left out alone
         for p in toy(singles) if len(spans) > 1 else ():
             assert p[1 - predicted] - p[predicted] <= 0.02 + 1e-9
 
 
-def test_a_long_text_goes_by_runs_and_costs_little_more_than_its_passes():
+def test_a_long_text_goes_by_runs_and_costs_no_more_than_its_passes():
     toy = Toy({"rude": 0.2, "mean": 0.1}, bias=-8.0)
     found, against, flip = found_in(" ".join(["tea"] * 150 + ["rude"] * 60 + ["mean"] * 40), toy, passes=16)
     assert {"rude"} <= set(against) and found.gain > 0
     assert flip and found.flip.label == 0
-    assert found.passes <= 16 + 40
+    assert found.passes <= LEAST
