@@ -15,8 +15,8 @@ import pytest
 from small_workspace import small_workspace
 
 from evenhand.errors import ModelError, PolicyMismatch, TrainingError
-from evenhand.gold import gold
 from evenhand.files import write_table
+from evenhand.gold import gold
 from evenhand.lake import scan_decisions, scan_scores
 from models.explanation import explain
 from models.flags import top_flags
