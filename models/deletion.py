@@ -20,7 +20,7 @@ Read = Callable[[Sequence[str]], Floats]  # texts -> label probabilities, shape 
 MOST_RUNS = 24  # pieces that are left out one at a time
 MOST_CHOSEN = 5  # pieces whose joint deletion is looked for
 _SHORTLIST = 6  # pieces that are considered beyond the second
-LEAST = 18  # texts that any search may read
+LEAST = 16  # texts that any search may read
 _FINEST = 12  # pieces of a flip that are tried singly; of a longer one, runs of words
 _FLIP_SHARE = 0.5  # of the words may go for a flip; without more than that, it is another text
 _ENOUGH = 0.15  # share of the strongest effect below which a word, or a further step, is not worth showing
@@ -89,7 +89,8 @@ def search(
         gain <= _NOTHING and flip is not None
     ):  # words that stand in for each other: none counts alone, all do together
         chosen, gain = flip.words, float(probe.gains([flip.words])[0])
-    weights = _shared_out(probe, chosen, gain) if gain > _NOTHING else {}
+    order = [runs[i] for i in np.argsort(-alone, kind="stable")]
+    weights = _shared_out(probe, chosen, gain, order) if gain > _NOTHING else {}
     gain = float(probe.gains([frozenset(weights)])[0]) if weights else 0.0
     weights |= _for_the_decision(runs, alone, weights, gain)
     return Found(weights=weights, gain=gain, flip=flip, passes=probe.passes)
@@ -163,12 +164,13 @@ def _together(probe: _Probe, runs: Sequence[Words], alone: Floats) -> tuple[Word
     return best, gain
 
 
-def _shared_out(probe: _Probe, chosen: Words, gain: float) -> dict[int, float]:
+def _shared_out(probe: _Probe, chosen: Words, gain: float, order: Sequence[Words]) -> dict[int, float]:
     """Weights of the chosen words: what the joint gain loses when one stays; words that it hardly needs are left out.
 
-    Where more words are chosen than texts may yet be read, runs of them stay and go together.
+    Where more words are chosen than texts may yet be read, runs of them stay and go together. `order`: the pieces by what each
+    gains alone; as many of the first of them, if they are words, are tried against what is kept.
     """
-    pieces = _pieces(chosen, max(1, probe.room() - 1))
+    pieces = _pieces(chosen, max(1, probe.room() - 2))
     if len(pieces) == 1:
         return dict.fromkeys(sorted(chosen), 1.0)
     needed = gain - probe.gains([chosen - piece for piece in pieces])
@@ -180,9 +182,11 @@ def _shared_out(probe: _Probe, chosen: Words, gain: float) -> dict[int, float]:
     if float(probe.gains([kept])[0]) < (1 - _ENOUGH) * gain:  # they stand in for each other
         kept = chosen
     elif len(kept) < len(chosen):
+        if len(order) == len(probe.words):
+            probe.gains([frozenset().union(*order[: len(kept)])])
         best, most = probe.best_of(len(kept))
         if best != kept:
-            return _shared_out(probe, best, most)
+            return _shared_out(probe, best, most, order)
     share = {
         i: max(float(need) / strongest, _ENOUGH)
         for piece, need in zip(pieces, needed, strict=True)
