@@ -143,6 +143,27 @@ class Measure:
             for row, e in zip(rows, found["total"], strict=True)
         ]
 
+    def enforced(self, by: Sequence[str]) -> list[tuple[dict[str, str], float]]:
+        """The share of decisions (or views) that enforce, in [0, 1], in each domain of the split `by`: counted, not estimated.
+
+        0 where a domain has no views.
+        """
+        cut = self._cut(by)
+        names, group = cut.domains(by)
+        all_of, enforcing = np.zeros(cut.names.height + 1), np.zeros(cut.names.height + 1)
+        for sample, code in zip(self.samples, cut.code, strict=True):
+            acts = sample.part.frame["may_over"].fill_null(False).to_numpy()
+            views = sample.exposure
+            all_of += np.bincount(code, views, len(all_of))
+            enforcing += np.bincount(code[acts], None if views is None else views[acts], len(all_of))
+        size = np.bincount(group, all_of)[:-1]
+        share = np.bincount(group, enforcing)[:-1] / np.where(size > 0, size, 1.0)
+        rows = names.iter_rows(named=True) if by else iter([{}])
+        return [
+            ({column: str(row[column]) for column in by}, float(one))
+            for row, one in zip(rows, share, strict=True)
+        ]
+
     def errors(self) -> pl.DataFrame:
         """The reviewed decisions inside the window that were overturned, and how many decisions each stands for.
 

@@ -215,9 +215,10 @@ def test_the_method_says_what_was_drawn_and_how(ruled):
         assert figure in words
 
 
-def test_dsa_accuracy_is_what_the_error_rate_leaves_and_says_what_it_is_not(ruled):
+def test_dsa_indicators_are_those_of_the_estimates_and_say_what_they_are_not(ruled):
     report = made(ruled)
-    rates = {r.domain["language"]: r.total for r in estimate_draws(*ruled[:2], by=("language",)).domains}
+    split = {r.domain["language"]: r for r in estimate_draws(*ruled[:2], by=("language",)).domains}
+    rates = {language: r.total for language, r in split.items()}
     table = dsa_table(report)
     names = [column.name for column in table.columns]
     assert len(table.rows) == len(rates) + 1
@@ -225,15 +226,30 @@ def test_dsa_accuracy_is_what_the_error_rate_leaves_and_says_what_it_is_not(rule
         total = rates[row[0]]  # the scope is the language's code
         assert total.status == "measured"
         assert row[4:7] == pytest.approx((1 - total.rate, 1 - total.high, 1 - total.low))
-        assert row[7:10] == pytest.approx((total.rate, total.low, total.high))
+        at = names.index("Precision")
+        over, under, enforced = (
+            split[row[0]].over_enforcement,
+            split[row[0]].under_enforcement,
+            report.enforced[row[0]],
+        )
+        assert row[at : at + 3] == pytest.approx(
+            tuple(max(1 - wrong / enforced, 0) for wrong in (over.rate, over.high, over.low))
+        )
+        at = names.index("Recall")
+        right = enforced - over.rate
+        assert row[at] == pytest.approx(right / (right + under.rate)) and row[at + 1] < row[at] < row[at + 2]
+        at = names.index("Rate")
+        assert row[at : at + 3] == pytest.approx((total.rate, total.low, total.high))
         assert row[names.index("Reviewed")] == total.n_reviewed
     assert {row[0]: row[2] for row in table.rows}["en"] == "yes"
     assert {row[0]: row[2] for row in table.rows}["th"] == "no"
     said = " ".join(dsa_words(report))
-    assert "Annex I, Part II, 1.6" in said and "“Precision” and “Recall” are not in it" in said
+    assert "Annex I, Part II, 1.6" in said and "under a wrong label counts as rightly enforced" in said
     groups = {column.group for column in table.columns}
     assert {
         "For “Accuracy of the automated means - Accuracy”",
+        "For “Accuracy of the automated means - Precision”",
+        "For “Accuracy of the automated means - Recall”",
         "For “possible rate of error of automated means”",
     } <= groups
     assert (

@@ -16,6 +16,7 @@ from scored_world import AT, build, draw, rule
 
 from evenhand.cli import main
 from evenhand.report.deck import FULL, clipped, needed, paged
+from evenhand.report.dsa import scopes
 from evenhand.report.model import collect
 from evenhand.report.tables import tables
 from evenhand.report.write import WRITERS, writer_for
@@ -206,7 +207,7 @@ def test_the_deck_says_what_a_manager_presents_and_how_it_was_measured(written):
 
 
 def dsa_slides(file):
-    title = "Accuracy and possible rate of error by language, for the DSA"
+    title = "Indicators of accuracy by language, for the DSA"
     return [page for page in Presentation(file).slides if page.shapes.title.text_frame.text.startswith(title)]
 
 
@@ -224,11 +225,12 @@ def test_the_deck_has_the_dsa_table_before_the_method_with_its_source_and_what_i
     for rates in report.languages.rows:
         total, row = rates.total, shown[rates.domain["language"]]
         if total.status == "measured":
-            assert row[3] == f"{1 - total.rate:.1%} ({1 - total.high:.1%} to {1 - total.low:.1%})"
-            assert row[4] == f"{total.rate:.1%} ({total.low:.1%} to {total.high:.1%})"
+            assert row[2] == f"{1 - total.rate:.1%} ({1 - total.high:.1%} to {1 - total.low:.1%})"
+            assert row[5] == f"{total.rate:.1%} ({total.low:.1%} to {total.high:.1%})"
         else:
-            assert row[3] == row[4] == "not known yet"
-        assert row[5:] == [f"{total.n_reviewed:,}", f"{total.population:,}"]
+            assert row[2] == row[5] == "not known yet"
+        assert row[6:] == [f"{total.n_reviewed:,}", f"{total.population:,}"]
+    assert (shown["en"][1], shown["th"][1]) == ("English *", "Thai")  # the mark: official in the EU
     small = [
         paragraph
         for shape in page.shapes
@@ -237,7 +239,54 @@ def test_the_deck_has_the_dsa_table_before_the_method_with_its_source_and_what_i
         if paragraph.runs and paragraph.runs[0].font.size.pt <= 9
     ]
     words = " ".join(paragraph.text for paragraph in small)
+    assert "Precision: of moderators' decisions to enforce, as ingested" in words
     assert "(EU) 2024/2835" in words and "no indicator of automated means alone" in words
+
+
+def test_precision_and_recall_are_the_same_in_sheet_page_slide_and_table(written):
+    report, files = written
+    with files[".csv"].open(encoding="utf-8", newline="") as lines:
+        table = [row for row in csv.DictReader(lines) if row["table"] == "dsa" and row["measure"]]
+    sheet = [list(row) for row in openpyxl.load_workbook(files[".xlsx"])["DSA"].values]
+    page = next(
+        table
+        for table in Page(files[".html"].read_text(encoding="utf-8")).tables
+        if any("Precision" in head for head in table[0])
+    )
+    slide = next(s.table for s in dsa_slides(files[".pptx"])[0].shapes if s.has_table)
+    heads = next(row for row in sheet if "Precision" in row)
+    for scope in scopes(report):
+        language = scope.rates.domain.get("language", "")
+        name = language or "Total number"
+        cells = next(row for row in sheet if row[0] == name)
+        shown = next(row for row in page if row[0] == name)
+        said = next([cell.text for cell in row.cells] for row in slide.rows if row.cells[0].text == name)
+        for place, (measure, one) in enumerate((("precision", scope.precision), ("recall", scope.recall))):
+            (row,) = [r for r in table if (r["language"], r["measure"]) == (language, measure)]
+            assert int(row["n_reviewed"]) == scope.rates.total.n_reviewed
+            at = heads.index(measure.capitalize())
+            on_page = shown[[f"“Accuracy of the automated means - {measure.capitalize()}”" in h for h in page[0]].index(True)]  # fmt: skip
+            assert [float(row[end]) for end in ("low", "high")] == pytest.approx([one.low, one.high])
+            assert cells[at + 1 : at + 3] == pytest.approx([one.low, one.high])
+            ends = f"{one.low:.1%} to {one.high:.1%}"
+            if one.status == "measured":
+                assert float(row["rate"]) == cells[at] == pytest.approx(one.rate)
+                assert row["status"] == "measured"
+                assert on_page == f"{one.rate:.1%} {ends}" and said[3 + place] == f"{one.rate:.1%} ({ends})"
+            else:
+                assert row["rate"] == "" and row["status"] == cells[at] == said[3 + place] == "not known yet"
+                assert on_page == f"not known yet {ends}"
+
+
+def test_where_nothing_was_enforced_every_file_says_so_in_words(written, tmp_path):
+    report, _ = written
+    language = report.languages.rows[0].domain["language"]
+    other = replace(report, enforced={**report.enforced, language: 0.0})
+    for kind in WRITERS:
+        file = tmp_path / f"none{kind}"
+        writer_for(file)(other, file)
+        assert "no enforcement" in all_text(kind, file)
+        assert "no enforcement" not in all_text(kind, written[1][kind])
 
 
 def test_a_long_dsa_table_goes_on_on_further_slides_and_loses_no_language(written, tmp_path):
@@ -245,7 +294,8 @@ def test_a_long_dsa_table_goes_on_on_further_slides_and_loses_no_language(writte
     rows = report.languages.rows
     codes = [f"en-{number:03}" for number in range(60)]
     many = tuple(replace(rows[n % len(rows)], domain={"language": code}) for n, code in enumerate(codes))
-    long = replace(report, languages=replace(report.languages, rows=many))
+    enforced = {**report.enforced, **dict.fromkeys(codes, 0.3)}
+    long = replace(report, languages=replace(report.languages, rows=many), enforced=enforced)
     file = tmp_path / "long.pptx"
     writer_for(file)(long, file)
     pages = dsa_slides(file)

@@ -144,6 +144,8 @@ def test_every_kind_of_file_says_what_its_rates_are(panelled, tmp_path, kind):
     assert OPTIONS["weekly"][1] in made["weekly"] and "12 weekly looks" in made["weekly"]
     assert OPTIONS["decisions"][1] in made["decisions"] and OPTIONS["decisions"][1] in made["weekly"]
     assert "views of content that a panel of experts would decide otherwise" in made["all"]
+    assert "Precision: of views of content that moderators enforced on" in made["all"]
+    assert "Precision: of moderators' decisions to enforce" in made["decisions"].replace("&#39;", "'")
     assert "shares of all views" in made["all"] and "shares of all views" not in made["decisions"]
     assert "Slices are found by the share of decisions" in made["all"]
 

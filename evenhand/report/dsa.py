@@ -1,22 +1,27 @@
-"""Accuracy and possible rate of error by language, for the transparency reports of the EU's Digital Services Act.
+"""Indicators of accuracy by language, for the transparency reports of the EU's Digital Services Act.
 
 The DSA asks for indicators of automated means. What is measured here are the decisions as ingested; `dsa_words` says so.
 """
 
 from __future__ import annotations
 
-from evenhand.estimation import Estimate
+from dataclasses import dataclass
+
+from evenhand.enforcement import Indicator, precision, recall
+from evenhand.error_rates import Rates
 from evenhand.report.cells import EVIDENCE, Cell, Column, Table, evidence_cells, rate_cells, rate_columns
 from evenhand.report.model import Report
 from evenhand.report.words import LANGUAGES, OFFICIAL_EU, UNKNOWN, listed, percent, shown
 
-DSA_TITLE = "DSA transparency: accuracy and possible rate of error by language"
+DSA_TITLE = "DSA transparency: indicators of accuracy by language"
 #: The indicators' names in the templates: of the quantitative one in section 1.6, of the qualitative one for the rate of error.
 ACCURACY = "Accuracy of the automated means - Accuracy"
+PRECISION = "Accuracy of the automated means - Precision"
+RECALL = "Accuracy of the automated means - Recall"
 ERROR = "possible rate of error of automated means"
 DSA_SOURCES = (
     "For the section “Use of automated means for content moderation and indicators of accuracy” (Annex I, Part II, 1.6) of the"
-    f" templates in Implementing Regulation (EU) 2024/2835, indicator “{ACCURACY}”, and for the qualitative template's “indicators"
+    f" templates in Implementing Regulation (EU) 2024/2835, indicators “{ACCURACY}”, “{PRECISION}” and “{RECALL}”, and for the qualitative template's “indicators"
     f" of accuracy and {ERROR}”. They serve Article 15(1)(e) and Article 42(2)(c) of Regulation (EU) 2022/2065."
 )
 
@@ -29,6 +34,9 @@ def dsa_words(report: Report) -> tuple[str, ...]:
         DSA_SOURCES,
         f"What is measured: {report.basis.overturned}, among moderators' decisions as ingested. Accuracy is 1 minus that error rate; its"
         f" interval is the same, turned round. The “possible rate of error” is the error rate with its 95% interval{report.basis.held}.",
+        indicator_words(report),
+        f"Their intervals are 95% intervals{report.basis.held} too: precision has that of over-enforcement, divided by the share that was"
+        " enforced, which is counted and not estimated; recall has that of a ratio of two independent estimates (MOVER-R).",
         "Decisions by automated means are told apart from those of human moderators only where the decisions carry the difference in"
         " a column, like queue or team; then `evenhand report --where queue=...` gives the figures of automated means alone.",
         not_words(report),
@@ -39,14 +47,26 @@ def dsa_words(report: Report) -> tuple[str, ...]:
     )
 
 
+def indicator_words(report: Report) -> str:
+    """What precision and recall are of."""
+    expert = report.basis.expert
+    if report.basis.unit == "views":
+        acted = "views of content that moderators enforced on, in decisions as ingested"
+        due, done = "views of content that should have been enforced on under the policy", "was"
+    else:
+        acted = "moderators' decisions to enforce, as ingested"
+        due, done = "decisions that should have enforced under the policy", "did"
+    return (
+        f"Precision: of {acted}, the share where {expert} would enforce too. Recall: of {due}, as {expert} rules, the share that {done}."
+        " Enforcing under a wrong label counts as rightly enforced; errors called technical, and unclear policy, count against neither."
+    )
+
+
 def not_words(report: Report) -> str:
     """What the figures are not."""
-    covers = (
-        f"This report covers {report.names.place(report.filters)} only."
-        if report.filters
-        else "This report covers all decisions together, so it is no indicator of automated means alone."
-    )
-    return f"{covers} The section's indicators “Precision” and “Recall” are not in it."
+    if report.filters:
+        return f"This report covers {report.names.place(report.filters)} only."
+    return "This report covers all decisions together, so it is no indicator of automated means alone."
 
 
 def reviewers_words(report: Report) -> str:
@@ -82,16 +102,39 @@ def reviewers_words(report: Report) -> str:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """What a row of the table is about: all languages, where the domain is empty, or one."""
+
+    rates: Rates
+    precision: Indicator
+    recall: Indicator
+
+
+def scopes(report: Report) -> tuple[Scope, ...]:
+    """All languages together, then each by its code."""
+    found = []
+    for rates in (report.overall, *sorted(report.languages.rows, key=lambda one: one.domain["language"])):
+        enforced = report.enforced[rates.domain.get("language", "")]
+        over, under = rates.over_enforcement, rates.under_enforcement
+        found.append(
+            Scope(rates=rates, precision=precision(enforced, over), recall=recall(enforced, over, under))
+        )
+    return tuple(found)
+
+
 def dsa_table(report: Report) -> Table:
-    """Accuracy and possible rate of error by language of the content."""
-    rows: list[tuple[Cell, ...]] = [("Total number", "All languages", "", *_accuracy(report.overall.total))]
-    for rates in sorted(report.languages.rows, key=lambda rates: rates.domain["language"]):
-        code = rates.domain["language"]
+    """Accuracy, precision, recall and possible rate of error by language of the content."""
+    whole, *languages = scopes(report)
+    rows: list[tuple[Cell, ...]] = [("Total number", "All languages", "", *_figures(whole))]
+    for scope in languages:
+        code = scope.rates.domain["language"]
         base = code.split("-")[0].lower()
         official = (
             "yes" if base in OFFICIAL_EU else "no" if base in LANGUAGES and base != "und" else "unknown"
         )
-        rows.append((shown(code), report.names.value("language", code), official, *_accuracy(rates.total)))
+        rows.append((shown(code), report.names.value("language", code), official, *_figures(scope)))
+    named = {"Accuracy": ACCURACY, "Precision": PRECISION, "Recall": RECALL}
     return Table(
         key="dsa",
         title=DSA_TITLE,
@@ -101,9 +144,11 @@ def dsa_table(report: Report) -> Table:
             Column(name="Language"),
             Column(name="Official EU language"),
             Column(name="Status"),
-            Column(name="Accuracy", kind="percent", group=f"For “{ACCURACY}”"),
-            Column(name="Low", kind="percent", group=f"For “{ACCURACY}”"),
-            Column(name="High", kind="percent", group=f"For “{ACCURACY}”"),
+            *(
+                Column(name=name, kind="percent", group=f"For “{indicator}”")
+                for first, indicator in named.items()
+                for name in (first, "Low", "High")
+            ),
             *rate_columns(f"For “{ERROR}”"),
             *EVIDENCE,
         ),
@@ -111,14 +156,30 @@ def dsa_table(report: Report) -> Table:
     )
 
 
-def _accuracy(estimate: Estimate) -> tuple[Cell, ...]:
-    rate, low, high = rate_cells(estimate)
+def _figures(scope: Scope) -> tuple[Cell, ...]:
+    total = scope.rates.total
+    rate, low, high = rate_cells(total)
     turned = tuple(1 - value if isinstance(value, float) else value for value in (rate, high, low))
     return (
-        estimate.status if estimate.status == "measured" else UNKNOWN,
+        total.status if total.status == "measured" else UNKNOWN,
         *turned,
+        *_indicator_cells(scope.precision, total.n_reviewed),
+        *_indicator_cells(scope.recall, total.n_reviewed),
         rate,
         low,
         high,
-        *evidence_cells(estimate),
+        *evidence_cells(total),
     )
+
+
+def _indicator_cells(found: Indicator, reviewed: int) -> tuple[Cell, Cell, Cell]:
+    """As `rate_cells`: words instead of a rate that there is not, and no interval where nothing was reviewed."""
+    if found.status == "measured":
+        return found.rate, found.low, found.high
+    words = indicator_status(found)
+    return (words, found.low, found.high) if reviewed else (words, None, None)
+
+
+def indicator_status(found: Indicator) -> str:
+    """Whether an indicator is measured, not known yet, or why there is none, in words."""
+    return UNKNOWN if found.status == "unknown" else found.status

@@ -119,6 +119,7 @@ class Report:
     version_changes: tuple[VersionChange, ...]
     splits: tuple[Split, ...]
     languages: Split
+    enforced: Mapping[str, float]  # share of the decisions or views that enforce, by language; "" for all
     confusions: tuple[ConfusionRate, ...]
     confusions_seen: int
     areas: tuple[
@@ -201,6 +202,11 @@ def collect(
         version_changes=_version_changes(table, effective),
         splits=tuple(_split(measure, crossing) for crossing in crossings),
         languages=_split(measure, ("language",)),
+        enforced={
+            domain.get("language", ""): share
+            for by in ((), ("language",))
+            for domain, share in measure.enforced(by)
+        },
         confusions=confusions,
         confusions_seen=seen,
         areas=_areas(store.improvements(), areas),

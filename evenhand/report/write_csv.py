@@ -14,7 +14,7 @@ from evenhand.error_rates import Rates
 from evenhand.estimation import Estimate
 from evenhand.files import write_text
 from evenhand.report.basis import Basis
-from evenhand.report.dsa import dsa_words
+from evenhand.report.dsa import Scope, dsa_words, indicator_status, scopes
 from evenhand.report.method import method
 from evenhand.report.model import SPLITS, Period, Report
 from evenhand.report.narrative import narrative
@@ -87,8 +87,8 @@ def _rows(report: Report) -> Iterator[dict[str, Any]]:
         for rates in split.rows:
             yield from _rates(f"by {'+'.join(split.by)}", {**place, **rates.domain}, rates)
     yield from _confusions_and_areas(report, place)
-    for rates in (report.overall, *report.languages.rows):
-        yield from _dsa({**place, **rates.domain}, rates.total)
+    for scope in scopes(report):
+        yield from _dsa({**place, **scope.rates.domain}, scope)
     if report.skipped:
         for name, estimate in (("none", report.skipped.if_none), ("all", report.skipped.if_all)):
             text = f"if {name} of the {report.skipped.cases:,} skipped cases had been overturned"
@@ -153,11 +153,25 @@ def _change(found: Change) -> dict[str, Any]:
     }
 
 
-def _dsa(place: Mapping[str, Any], total: Estimate) -> Iterator[dict[str, Any]]:
+def _dsa(place: Mapping[str, Any], scope: Scope) -> Iterator[dict[str, Any]]:
+    total = scope.rates.total
     error = _estimate(total)
     turned = {
         name: None if error[other] is None else 1 - error[other]
         for name, other in (("rate", "rate"), ("low", "high"), ("high", "low"))
     }
     yield {"table": "dsa", **place, "outcome": "total", **error, **turned, "measure": "accuracy"}
+    for measure, found in (("precision", scope.precision), ("recall", scope.recall)):
+        seen = found.status == "measured" or total.n_reviewed > 0
+        yield {
+            "table": "dsa",
+            **place,
+            "measure": measure,
+            "rate": found.rate if found.status == "measured" else None,
+            "low": found.low if seen else None,
+            "high": found.high if seen else None,
+            "n_reviewed": total.n_reviewed,
+            "population": total.population,
+            "status": indicator_status(found),
+        }
     yield {"table": "dsa", **place, "outcome": "total", **error, "measure": "possible rate of error"}

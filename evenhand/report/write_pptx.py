@@ -14,7 +14,7 @@ from evenhand.files import atomic_path
 from evenhand.report.cells import Cell, Table, in_words
 from evenhand.report.charts import kinds_chart, split_chart, trend_chart
 from evenhand.report.deck import FULL, MARGIN, TOP, Deck, fill
-from evenhand.report.dsa import DSA_SOURCES, dsa_table, dsa_words, not_words, reviewers_words
+from evenhand.report.dsa import DSA_SOURCES, dsa_table, dsa_words, indicator_words, not_words, reviewers_words
 from evenhand.report.method import general, method
 from evenhand.report.model import Report, Split
 from evenhand.report.narrative import SLICES, headline, narrative
@@ -278,31 +278,37 @@ def _dsa(deck: Deck, report: Report, notes: str) -> None:
     for row in table.rows:
         scope, language, official = row[:3]
         total = [in_words(row[place[name]], table.columns[place[name]]) for name in ("Reviewed", "Decisions")]
-        figures = [_with_ends(table, row, place[name]) for name in ("Accuracy", "Rate")]
-        rows.append([str(scope), str(language), str(official), *figures, *total])
+        shares = ("Accuracy", "Precision", "Recall", "Rate")
+        figures = [_with_ends(table, row, place[name]) for name in shares]
+        rows.append([str(scope), f"{language} *" if official == "yes" else str(language), *figures, *total])
     deck.table(
-        "Accuracy and possible rate of error by language, for the DSA",
+        "Indicators of accuracy by language, for the DSA",
         [
             "Scope",
             "Language",
-            "Official EU language",
             "Accuracy (95% interval)",
+            "Precision (95% interval)",
+            "Recall (95% interval)",
             "Possible rate of error (95% interval)",
             "Reviewed",
             "Decisions",
         ],
-        [1.0, 1.8, 1.1, 2.2, 2.4, 0.9, 1.0],
+        [0.8, 1.2, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0],
         rows,
         notes="\n\n".join((*dsa_words(report), notes)),
-        caption=f"Accuracy is 1 minus the share of {report.basis.overturned}.",
-        small=(DSA_SOURCES, f"{not_words(report)} {reviewers_words(report)}"),
+        caption=f"Accuracy is 1 minus the share of {report.basis.overturned}. * Official EU language.",
+        small=(
+            DSA_SOURCES,
+            indicator_words(report),
+            f"{not_words(report)} {reviewers_words(report)}",
+        ),
     )
 
 
 def _with_ends(table: Table, row: Sequence[Cell], at: int) -> str:
-    """A figure of a table and, where it is known, its interval."""
+    """A figure of a table and its interval, or the words instead of one."""
     rate, low, high = (in_words(row[at + i], table.columns[at]) for i in range(3))
-    return rate if rate == UNKNOWN else f"{rate} ({low} to {high})"
+    return rate if isinstance(row[at], str) else f"{rate} ({low} to {high})"
 
 
 def _pages(rows: Sequence[T], size: int, title: str) -> list[tuple[Sequence[T], str]]:
