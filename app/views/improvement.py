@@ -39,8 +39,9 @@ def page() -> None:
         _at_work(one, user, titles)
     st.subheader("Stands out")
     if not free:
+        no = "No other slice" if at_work else "No slice"
         st.info(
-            "No other slice stands out so far. That is no proof that none is there: more reviews would show smaller ones."
+            f"{no} stands out so far. That is no proof that none is there: more reviews would show smaller ones."
         )
     for place, area in enumerate(free):
         _candidate(place, area, user, titles)

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app import case_card, session
-from app.text import spoken
+from app.rate_words import domain_name
 from evenhand.store import User
 
 if TYPE_CHECKING:
@@ -142,9 +142,7 @@ def comparison_rows(found: Comparison) -> pd.DataFrame:
 
 
 def _slice_name(part: Slice) -> str:
-    if part.by == "language":
-        return case_card.LANGUAGES.get(part.name, part.name)
-    return spoken(part.name) if part.by == "area" else part.name
+    return domain_name(part.by, part.name, session.titles())
 
 
 def _compared(name: str, part: Slice) -> dict[str, Any]:
@@ -169,10 +167,10 @@ def _metrics(registry: Registry, chosen: Version) -> None:
 
 def slice_rows(metrics: dict[str, Any], what: str) -> pd.DataFrame:
     """One row a slice: n, error rate and each metric with its interval."""
-    rows = []
+    rows, titles = [], session.titles()
     for name, values in metrics.items():
         row: dict[str, Any] = {
-            what.capitalize(): case_card.LANGUAGES.get(name, spoken(name)),
+            what.capitalize(): domain_name(what, name, titles),
             "Decisions": int(values["n"]),
         }
         rows.append({**row, **{title: _value(values, metric) for metric, title in SHOWN.items()}})
