@@ -1,10 +1,12 @@
 """The draw keeps its promises: budget, range, reproducibility, prefixes."""
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenhand.commands.demo import held_again
 from evenhand.errors import SampleError
 from evenhand.sampling import (
     Design,
@@ -108,3 +110,15 @@ def test_hashed_numbers_are_uniform_and_the_same_everywhere():
     u = hashed_uniform("7|None|None", [f"d{i}" for i in range(20_000)])
     assert u.min() > 0 and u.max() < 1 and abs(u.mean() - 0.5) < 0.01
     assert hashed_uniform("1", ["x"]) != hashed_uniform("2", ["x"])
+
+
+def test_the_demo_counts_how_many_draws_of_its_frame_hold_the_planted_rate():
+    rng = np.random.default_rng(11)
+    p = rng.beta(0.4, 5, 4_000)
+    design = Design(p, 150)
+    frame = pl.DataFrame(
+        {"p_overturn": p, "pi": design.probabilities(design.phi(1.0)), "wrong": rng.random(4_000) < p}
+    )
+    assert 180 <= held_again(frame, 200, rng) <= 200
+    lucky = frame.with_columns(wrong=pl.lit(value=False))  # nothing to find: every interval starts at 0
+    assert held_again(lucky, 20, rng) == 20
