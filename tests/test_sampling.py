@@ -119,6 +119,4 @@ def test_the_demo_counts_how_many_draws_of_its_frame_hold_the_planted_rate():
     frame = pl.DataFrame(
         {"p_overturn": p, "pi": design.probabilities(design.phi(1.0)), "wrong": rng.random(4_000) < p}
     )
-    assert 180 <= held_again(frame, 200, rng) <= 200
-    lucky = frame.with_columns(wrong=pl.lit(value=False))  # nothing to find: every interval starts at 0
-    assert held_again(lucky, 20, rng) == 20
+    assert 182 <= held_again(frame, 200, rng) <= 200

@@ -72,7 +72,7 @@ def held_again(frame: pl.DataFrame, redraws: int, rng: np.random.Generator) -> i
     for _ in range(redraws):
         drawn = pareto_draw(pi, rng.random(len(pi)))
         found = estimates(domain_totals(p, pi, drawn, y[drawn]))[0]
-        held += found.low <= y.mean() <= found.high
+        held += bool(found.low <= y.mean() <= found.high)
     return held
 
 
