@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; .ci/system-packages installs it as root"),
 ]
+expect.set_options(timeout=20_000)  # a busy machine draws slowly
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -108,7 +109,7 @@ def until(check, what: str) -> None:
 
 def drawn(page: Page) -> None:
     """Wait until the whole page stands: a button takes its key only once it is there."""
-    expect(page.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=15_000)
+    expect(page.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=30_000)
 
 
 def test_a_batch_is_worked_through_from_the_keyboard(world, browser):

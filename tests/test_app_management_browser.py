@@ -122,10 +122,11 @@ def test_a_small_window_cuts_nothing_off(server, page, path, title):
 def test_the_map_fits_a_small_window_and_the_trend_stands_above_what_needs_attention(server, page):
     page.set_viewport_size({"width": 1024, "height": 768})
     ready(page, server.url, "Overview")
-    trend, attention = (
-        page.get_by_role("heading", name=name).bounding_box() for name in ("Trend", "What needs attention")
-    )
-    assert attention["y"] > trend["y"] + 400 and attention["x"] == trend["x"]
+    page.wait_for_function(
+        """() => { const [trend, attention] = ["Trend", "What needs attention"].map(
+          name => [...document.querySelectorAll("h3")].find(h => h.innerText === name)?.getBoundingClientRect());
+        return trend && attention && attention.y > trend.y + 400 && attention.x === trend.x; }"""
+    )  # the chart takes its height when it is drawn
     ready(page, f"{server.url}error-rates", "Error rates")
     page.get_by_text("Market × area", exact=True).click()
     expect(page.locator(".eh-heat td").first).to_be_visible()
