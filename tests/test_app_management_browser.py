@@ -81,7 +81,10 @@ def test_a_manager_lands_on_the_overview_and_sees_what_needs_attention(world, se
     expect(page.get_by_text("Overdue since 1 May 2026")).to_be_visible()
     chart = page.locator("[data-testid=stVegaLiteChart]")
     expect(chart).to_have_count(1)
-    assert chart.bounding_box()["height"] > 250 and not wide(page)
+    page.wait_for_function(
+        "() => document.querySelector('[data-testid=stVegaLiteChart]').getBoundingClientRect().height > 250"
+    )
+    assert not wide(page)
     bar = page.locator(".eh-bar").first
     widths = [bar.locator(f".eh-{kind}").bounding_box()["width"] for kind in ("ruled", "skipped", "open")]
     assert widths[0] / sum(widths) == pytest.approx(30 / 60, abs=0.02)
