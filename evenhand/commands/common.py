@@ -24,6 +24,38 @@ def as_json(command: F) -> F:
     return click.option("--json", "to_json", is_flag=True, help="Print JSON instead of a table.")(command)
 
 
+#: What a rate is a share of, by whose word, and for how many looks; in the order in which `--help` lists them.
+_BASIS = (
+    click.option(
+        "--weight",
+        type=click.Choice(["decisions", "exposure"]),
+        default="decisions",
+        show_default=True,
+        help="Share of decisions that are wrong, or of views that went to wrongly decided content.",
+    ),
+    click.option(
+        "--estimand",
+        type=click.Choice(["sme", "panel"]),
+        default="sme",
+        show_default=True,
+        help="What one SME would overturn, or what a panel would (see `evenhand panel`).",
+    ),
+    click.option(
+        "--daily-looks", is_flag=True, help="Intervals that hold however often you look, day after day."
+    ),
+    click.option(
+        "--weekly-looks", type=click.IntRange(min=1), metavar="K", help="The same for K weekly looks."
+    ),
+)
+
+
+def basis_of_rates(command: F) -> F:
+    """Add `--weight`, `--estimand`, `--daily-looks` and `--weekly-looks` to a command that gives error rates."""
+    for option in reversed(_BASIS):
+        command = option(command)
+    return command
+
+
 def here(ctx: click.Context) -> Workspace:
     """The workspace that the user named."""
     return open_workspace(find_workspace(ctx.find_root().obj))

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evenhand.commands.common import Day, as_json, filters_from, here_with_store, say_json, say_table
+from evenhand.commands.common import (
+    Day,
+    as_json,
+    basis_of_rates,
+    filters_from,
+    here_with_store,
+    say_json,
+    say_table,
+)
 
 if TYPE_CHECKING:
     from evenhand.error_rates import Estimand, Weight
@@ -18,24 +26,7 @@ if TYPE_CHECKING:
 @click.option("--since", type=Day(), help="First day on which the decisions were made (UTC).")
 @click.option("--until", type=Day(), help="Day after the last.")
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Like market=TH; may be repeated.")
-@click.option(
-    "--weight",
-    type=click.Choice(["decisions", "exposure"]),
-    default="decisions",
-    show_default=True,
-    help="Share of decisions that are wrong, or of views that went to wrongly decided content.",
-)
-@click.option(
-    "--estimand",
-    type=click.Choice(["sme", "panel"]),
-    default="sme",
-    show_default=True,
-    help="What one SME would overturn, or what a panel would (see `evenhand panel`).",
-)
-@click.option(
-    "--daily-looks", is_flag=True, help="Intervals that hold however often you look, day after day."
-)
-@click.option("--weekly-looks", type=click.IntRange(min=1), metavar="K", help="The same for K weekly looks.")
+@basis_of_rates
 @click.option("--draw", "draw_ids", multiple=True, help="Only these draws; else all with disjoint frames.")
 @as_json
 @click.pass_context

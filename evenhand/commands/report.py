@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evenhand.commands.common import Day, as_json, filters_from, here_with_store, now, say_json
+from evenhand.commands.common import (
+    Day,
+    as_json,
+    basis_of_rates,
+    filters_from,
+    here_with_store,
+    now,
+    say_json,
+)
 
 if TYPE_CHECKING:
     from evenhand.error_rates import Estimand, Weight
@@ -40,24 +48,7 @@ if TYPE_CHECKING:
 @click.option(
     "--trend", "unit", type=click.Choice(["week", "month"]), help="Else weeks, from half a year on months."
 )
-@click.option(
-    "--weight",
-    type=click.Choice(["decisions", "exposure"]),
-    default="decisions",
-    show_default=True,
-    help="Share of decisions that are wrong, or of views that went to wrongly decided content.",
-)
-@click.option(
-    "--estimand",
-    type=click.Choice(["sme", "panel"]),
-    default="sme",
-    show_default=True,
-    help="What one SME would overturn, or what a panel would (see `evenhand panel`).",
-)
-@click.option(
-    "--daily-looks", is_flag=True, help="Intervals that hold however often you look, day after day."
-)
-@click.option("--weekly-looks", type=click.IntRange(min=1), metavar="K", help="The same for K weekly looks.")
+@basis_of_rates
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Like market=TH; may be repeated.")
 @as_json
 @click.pass_context
