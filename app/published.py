@@ -11,8 +11,8 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from evenhand.settled import VERDICT, is_settled, with_verdicts
 from evenhand.store import User
+from evenhand.verdict import VERDICT, is_settled, with_verdicts
 
 FACETS = ("market", "area", "language", "queue", "label")
 Show = Literal["open", "ruled", "all"]
@@ -102,7 +102,9 @@ def page(
         found = found.filter(pl.col(name) == value)
     if reason:
         found = found.filter(pl.col("reasons").str.to_lowercase().str.contains(reason.lower(), literal=True))
-    known = with_verdicts(found, _rulings(str(session.workspace().root), *session.store().ruling_count()))
+    store = session.store()
+    rulings = _rulings(str(session.workspace().root), *store.ruling_count())
+    known = with_verdicts(found, rulings, store.policies())
     fits = known.select("place", "decision_id", "decided_at", *VERDICT).collect()
     total, ruled = fits.height, fits.filter(is_settled()).height
     if show != "all":

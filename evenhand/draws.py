@@ -16,6 +16,7 @@ from evenhand.files import atomic_path
 from evenhand.frames import (
     FrameWriter,
     Ints,
+    LeftOut,
     Population,
     codes,
     collected,
@@ -47,8 +48,9 @@ def make_draw(
     """Draw `budget` of the scored decisions of a period that have no ruling yet.
 
     `model` names the scores ("evenhand-3"); days from `since` up to, not including, `until`; `filters` like {"market": "TH"}.
-    `explain` turns the drawn decisions into explanation cards, same order. The same seed, frame and scores give the same
-    items. Raises SampleError if the budget does not fit the frame, or nothing is scored.
+    `explain` turns the drawn decisions into explanation cards, same order. Each draw has random numbers of
+    its own, from its id and `seed`: the same call at the same time `at` gives the same items, and no two draws share them. Raises
+    SampleError if the budget does not fit the frame, nothing is scored, or the draw is there already.
     """
     settings = ws.config.draw
     filters = dict(filters or {})
@@ -59,7 +61,7 @@ def make_draw(
             f"the period from {since} up to, not including, {until} holds no day; give a later end"
         )
     found = population(ws, store, model, since=since, until=until, filters=filters)
-    scored, excluded = _numbered(found, settings.cells, model)
+    scored, left_out = _numbered(found, settings.cells, model)
     p, number = scored["p_overturn"].to_numpy(), scored["number"].to_numpy()
     if budget > len(p):
         raise SampleError(
@@ -71,8 +73,11 @@ def make_draw(
     )
     phi = design.phi(kappa)
     pi = design.probabilities(phi)
-    chosen = pareto_draw(pi, uniform(f"{seed}|{since}|{until}", number))
-    draw_id = _draw_id(at, seed, budget, model, filters)
+    draw_id = _draw_id(at, seed, budget, kappa, model, since, until, filters)
+    if any(draw.draw_id == draw_id for draw in store.draws()):
+        raise SampleError(f"draw {draw_id} is there already; draws never change")
+    # numbers of its own: what an earlier draw took has small numbers under that draw's salt, and is gone from this frame
+    chosen = pareto_draw(pi, uniform(f"{draw_id}|{seed}", number))
     file = ws.draws_dir / f"{draw_id}.parquet"
     with atomic_path(file) as part:
         drawn, versions, later = _keep(found, pi, chosen, part, at)
@@ -95,7 +100,8 @@ def make_draw(
         frame_size=len(p),
         frame_file=file.relative_to(ws.root).as_posix(),
         frame_hash=frame_hash(file),
-        excluded_ruled=excluded,
+        excluded_ruled=left_out.ruled,
+        unscored=left_out.unscored,
         pi_min=float(pi.min()),
         w_max=float(budget / len(p) / pi.min()),
         dated_later=later,
@@ -104,8 +110,8 @@ def make_draw(
     return draw
 
 
-def _numbered(found: Population, cells: Sequence[str], model: str) -> tuple[pl.DataFrame, int]:
-    """What a design needs of each decision: its score, its cell and its id as a number; and how many were left out."""
+def _numbered(found: Population, cells: Sequence[str], model: str) -> tuple[pl.DataFrame, LeftOut]:
+    """What a design needs of each decision: its score, its cell and its id as a number; and what was left out."""
     columns = tuple(dict.fromkeys(("decision_id", "p_overturn", *cells)))
     numbered = (
         (
@@ -148,8 +154,17 @@ def frame_hash(file: Path) -> str:
         return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _draw_id(at: datetime, seed: int, budget: int, model: str, filters: Mapping[str, str]) -> str:
-    key = f"{at.isoformat()}|{seed}|{budget}|{model}|{sorted(filters.items())}"
+def _draw_id(
+    at: datetime,
+    seed: int,
+    budget: int,
+    kappa: float,
+    model: str,
+    since: date | None,
+    until: date | None,
+    filters: Mapping[str, str],
+) -> str:
+    key = f"{at.isoformat()}|{seed}|{budget}|{kappa}|{model}|{since}|{until}|{sorted(filters.items())}"
     return f"draw-{at:%Y%m%d-%H%M}-{hashlib.blake2b(key.encode(), digest_size=3).hexdigest()}"
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from evenhand.errors import EstimateError
 from evenhand.estimation import Estimate
-from evenhand.frames import DOMAINS
+from evenhand.frames import DOMAINS, decisions_in, unscored
 from evenhand.measure import OUTCOMES, Estimand, Measure, Rates, Weight
 from evenhand.reviewed import PERIODS, Window, choose_draws, reviewed, with_periods
 from evenhand.sequential import daily_confidence, weekly_confidence
@@ -25,6 +25,30 @@ __all__ = [
 ONE_LOOK = "one look"
 
 _WIDENED = 1.1  # times wider for clusters, from which a note says so
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outside:
+    """Decisions of a period and filters that are in no frame of the draws used, so that their rates say nothing of them."""
+
+    decisions: int  # of the period and filters, in the lake
+    outside: int
+    unscored: Mapping[str, int]  # by policy version: without a score by the newest draw's model
+    model: str
+
+    def __str__(self) -> str:
+        """What is outside, and why."""
+        missing = sum(self.unscored.values())
+        versions = ", ".join(f"{n:,} under {version}" for version, n in self.unscored.items())
+        scored = f"{missing:,} have no score by {self.model} ({versions})" if missing else ""
+        rest = self.outside - missing
+        drawn = (
+            f"{rest:,} were ruled on before their draw, came in after it, or wait for enough rulings"
+            if rest > 0
+            else ""
+        )
+        why = "; ".join(part for part in (scored, drawn) if part)
+        return f"{self.outside:,} of {self.decisions:,} decisions of this period and filter are outside these rates: {why}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +69,7 @@ class EstimateTable:
     until: date | None = None  # exclusive
     looks: str = ONE_LOOK  # how often one may look at these intervals as rulings come in
     asked_confidence: float = 0.95  # what a single look was asked for, so that all those looks hold with 0.95
+    outside: Outside | None = None  # decisions of the period and filters that the rates say nothing of
 
     def rows(self) -> list[dict[str, Any]]:
         """Flat rows for a table: overall first, then the domains; modelled rates, if any, in a column of their own."""
@@ -102,8 +127,33 @@ def estimate_draws(
     by, window = _asked(by, filters, since, until)
     notes: list[str] = []
     measure = _measured(ws, store, draw_ids, window, by, weight=weight, estimand=estimand, notes=notes)
+    outside = outside_of(ws, measure, since=since, until=until, filters=filters)
+    if outside is not None:
+        notes.append(str(outside))
     table = table_of(measure, store, by=by, daily_looks=daily_looks, weekly_looks=weekly_looks, notes=notes)
-    return replace(table, since=since, until=until)
+    return replace(table, since=since, until=until, outside=outside)
+
+
+def outside_of(
+    ws: Workspace,
+    measure: Measure,
+    *,
+    since: date | None,
+    until: date | None,
+    filters: Mapping[str, str] | None,
+) -> Outside | None:
+    """What the measure's frames leave out of a period and filters; None where nothing is left out."""
+    inside = sum(int(part.frame["inside"].sum()) for part in measure.parts)
+    decisions = decisions_in(ws, since=since, until=until, filters=filters)
+    if decisions <= inside:
+        return None
+    newest = max(measure.parts, key=lambda part: part.draw.created_at).draw.model_version
+    return Outside(
+        decisions=decisions,
+        outside=decisions - inside,
+        unscored=unscored(ws, newest, since=since, until=until, filters=filters),
+        model=newest,
+    )
 
 
 def table_of(

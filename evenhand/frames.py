@@ -6,11 +6,12 @@ ten million decisions is read in one pass.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 import polars as pl
@@ -18,9 +19,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from evenhand.errors import SampleError
-from evenhand.lake import DECISIONS, SCORES, decision_files, score_file
+from evenhand.lake import DECISIONS, SCORES, decision_files, scan_decisions, score_file
 from evenhand.policy import PolicyVersion
 from evenhand.store import Store
+from evenhand.verdict import settled_by, without_settled
 from evenhand.workspace import Workspace
 
 Ints = NDArray[np.int64]
@@ -46,6 +48,15 @@ _ROW_GROUP = 1 << 17
 _POLICY = ["policy_version", "area", "label"]
 
 
+class LeftOut(NamedTuple):
+    """Decisions of a period and filter that cannot be drawn, by the reason."""
+
+    ruled: int = 0  # scored, but settled by a ruling
+    unscored: int = (
+        0  # no score by the model: not scored yet, or under a policy version that it does not cover
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Population:
     """Which decisions can be drawn: pairs of decision and score file, what to leave out, and what their labels allow.
@@ -53,19 +64,20 @@ class Population:
     Taken down once, so that every pass sees the same decisions whatever is taken in meanwhile.
     """
 
-    files: tuple[tuple[Path, Path], ...]
+    files: tuple[tuple[Path, Path | None], ...]  # no score file: nothing of it is scored
     filters: Mapping[str, str]
-    ruled: pl.DataFrame  # decision_id
-    ruled_cases: pl.DataFrame  # case_id, area: ruled on without naming the moderator
+    rulings: pl.DataFrame  # the current ones
     flags: pl.DataFrame  # MAY by policy version, area and label
 
-    def shards(self, columns: Sequence[str] = FRAME) -> Iterator[tuple[pl.DataFrame, int]]:
-        """File by file the frame's `columns`, and how many decisions were left out for an earlier ruling."""
+    def shards(self, columns: Sequence[str] = FRAME) -> Iterator[tuple[pl.DataFrame, LeftOut]]:
+        """File by file the frame's `columns`, and the decisions of the period and filters that were left out."""
         for decisions, scores in self.files:
             yield self._shard(decisions, scores, list(columns))
 
-    def _shard(self, decisions: Path, scores: Path, columns: list[str]) -> tuple[pl.DataFrame, int]:
-        keys = ["case_id", "area"] if self.ruled_cases.height else []
+    def _shard(
+        self, decisions: Path, scores: Path | None, columns: list[str]
+    ) -> tuple[pl.DataFrame, LeftOut]:
+        keys = settled_by(self.rulings)
         wanted = {
             "decision_id",
             *columns,
@@ -77,23 +89,17 @@ class Population:
             wanted & set(DECISIONS.names()) - {"decision_id"}
         )
         rows = _read(decisions, DECISIONS, wanted)
-        for name, value in self.filters.items():
-            rows = rows.filter(pl.col(name) == value)
-        rows = rows.join(
-            _read(scores, SCORES, judged),
-            on="decision_id",
-            how="inner",
-            validate="1:1",
-            maintain_order="left",
+        rows = rows.filter(_fits(self.filters))
+        every = rows.height
+        judgements = (
+            pl.DataFrame(schema=SCORES).select(judged) if scores is None else _read(scores, SCORES, judged)
         )
+        rows = rows.join(judgements, on="decision_id", how="inner", validate="1:1", maintain_order="left")
         scored = rows.height
-        if self.ruled.height:
-            rows = rows.join(self.ruled, on="decision_id", how="anti", maintain_order="left")
-        if keys:
-            rows = rows.join(self.ruled_cases, on=keys, how="anti", maintain_order="left")
+        rows = without_settled(rows, self.rulings)
         if set(columns) & set(MAY):
             rows = rows.join(self.flags, on=_POLICY, how="left", maintain_order="left")
-        return rows.select(columns), scored - rows.height
+        return rows.select(columns), LeftOut(ruled=scored - rows.height, unscored=every - scored)
 
 
 def _read(file: Path, schema: pl.Schema, names: set[str]) -> pl.DataFrame:
@@ -120,15 +126,52 @@ def population(
     if unknown := sorted(set(filters) - set(DOMAINS)):
         raise SampleError(f"cannot filter by {unknown[0]!r}; use one of {', '.join(DOMAINS)}")
     pairs = ((file, score_file(ws, model, file)) for file in decision_files(ws, since, until))
-    rulings = store.rulings()
-    named = pl.col("decision_id").is_not_null()
     return Population(
-        files=tuple((file, scores) for file, scores in pairs if scores.exists()),
+        files=tuple((file, scores if scores.exists() else None) for file, scores in pairs),
         filters=filters,
-        ruled=rulings.filter(named).select("decision_id"),
-        ruled_cases=rulings.filter(~named).select("case_id", "area"),
+        rulings=store.rulings(),
         flags=_error_flags(store.policies()),
     )
+
+
+def decisions_in(
+    ws: Workspace,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    filters: Mapping[str, str] | None = None,
+) -> int:
+    """How many decisions the lake holds of a period and filters, scored or not."""
+    rows = scan_decisions(ws, since=since, until=until)
+    return int(rows.filter(_fits(filters or {})).select(pl.len()).collect().item())
+
+
+def unscored(
+    ws: Workspace,
+    model: str,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    filters: Mapping[str, str] | None = None,
+) -> dict[str, int]:
+    """How many decisions of a period and filters have no score by `model`, by policy version; no entry for a version without any.
+
+    Not scored yet, or under a policy version that the model does not cover.
+    """
+    missing: Counter[str] = Counter()
+    for file in decision_files(ws, since, until):
+        scores = score_file(ws, model, file)
+        known = pl.scan_parquet(scores) if scores.exists() else pl.LazyFrame(schema=SCORES)
+        if known.select(pl.len()).collect().item() == pl.scan_parquet(file).select(pl.len()).collect().item():
+            continue  # told from the two footers
+        rows = pl.scan_parquet(file, hive_partitioning=False).filter(_fits(filters or {}))
+        left = rows.join(known.select("decision_id"), on="decision_id", how="anti")
+        missing.update(dict(left.group_by("policy_version").len().collect().iter_rows()))
+    return dict(sorted(missing.items()))
+
+
+def _fits(filters: Mapping[str, str]) -> pl.Expr:
+    return pl.all_horizontal(pl.lit(True), *(pl.col(name) == value for name, value in filters.items()))
 
 
 def scored_frame(
@@ -140,31 +183,31 @@ def scored_frame(
     until: date | None = None,
     filters: Mapping[str, str] | None = None,
     columns: Sequence[str] = FRAME,
-) -> tuple[pl.DataFrame, int]:
-    """The population of `population` as one table, in the lake's order; and how many were left out for an earlier ruling.
+) -> tuple[pl.DataFrame, LeftOut]:
+    """The population of `population` as one table, in the lake's order; and what was left out of it.
 
     `columns` of FRAME, or predicted_label and reasons; the DOMAINS are categorical. Raises SampleError where nothing is scored, or
     everything ruled.
     """
     found = population(ws, store, model, since=since, until=until, filters=filters)
-    frame, excluded = collected(found.shards(columns), model)
-    return frame, excluded
+    return collected(found.shards(columns), model)
 
 
-def collected(shards: Iterator[tuple[pl.DataFrame, int]], model: str) -> tuple[pl.DataFrame, int]:
-    """The shards as one table with categorical DOMAINS; and how many decisions they left out. Raises as `scored_frame`."""
-    parts, excluded = [], 0
+def collected(shards: Iterator[tuple[pl.DataFrame, LeftOut]], model: str) -> tuple[pl.DataFrame, LeftOut]:
+    """The shards as one table with categorical DOMAINS; and what they left out. Raises as `scored_frame`."""
+    parts, ruled, unscored = [], 0, 0
     for part, left_out in shards:
         parts.append(coded(part))
-        excluded += left_out
+        ruled, unscored = ruled + left_out.ruled, unscored + left_out.unscored
     frame = pl.concat(parts) if parts else pl.DataFrame()
-    if frame.is_empty() and not excluded:
+    if frame.is_empty() and not ruled:
+        without = f" ({unscored:,} decisions are there without a score)" if unscored else ""
         raise SampleError(
-            f"no decision scored by {model} in this period and filter; run `evenhand score` first"
+            f"no decision scored by {model} in this period and filter{without}; run `evenhand score` first"
         )
     if frame.is_empty():
         raise SampleError("every decision in this period and filter has a ruling already; widen the period")
-    return frame, excluded
+    return frame, LeftOut(ruled, unscored)
 
 
 @overload

@@ -12,32 +12,24 @@ from numpy.typing import NDArray
 from evenhand.lake import scan_decisions
 from evenhand.normal_form import normal_form
 from evenhand.store import Store
+from evenhand.verdict import is_lesson, is_overturned, with_verdicts
 from evenhand.workspace import Workspace
 
 MAX_WEIGHT = 10.0  # of a drawn case, relative to the mean
 
 
 def gold(ws: Workspace, store: Store) -> pl.DataFrame:
-    """Ruled decisions, by decision id: the lake's columns, `ruled_label`, `ruled_at`, `draw_id`, `weight`.
+    """Ruled decisions that teach, by decision id: the lake's columns, VERDICT, `overturned`, `draw_id`, `weight`.
 
-    `weight` is 1 / inclusion probability where drawn (their mean is 1 before MAX_WEIGHT cuts it), else 1. A ruling that names
-    no moderator counts for every decision on its case. No row where no ruling meets a decision.
+    Which ruling counts, and that "policy unclear" teaches nothing, is told by `evenhand.verdict`. `overturned` is 1.0 or 0.0.
+    `weight` is 1 / inclusion probability where drawn (their mean is 1 before MAX_WEIGHT cuts it), else 1. No row where no ruling
+    meets a decision.
     """
-    rulings = store.rulings().sort("ruled_at", "id")
-    columns = ["case_id", "area", "policy_version", "ruled_label", "ruled_at", "draw_id"]
-    rulings = rulings.rename({"label": "ruled_label"})
+    rulings = store.rulings()
     cases = rulings.lazy().select("case_id").unique()
-    decisions = scan_decisions(ws).join(cases, on="case_id", how="semi").collect()
-    by_decision = rulings.filter(pl.col("decision_id").is_not_null())
-    by_decision = by_decision.unique("decision_id", keep="last", maintain_order=True)
-    by_case = rulings.filter(pl.col("decision_id").is_null())
-    by_case = by_case.unique(["case_id", "area", "policy_version"], keep="last", maintain_order=True)
-    exact = decisions.join(
-        by_decision.select("decision_id", "ruled_label", "ruled_at", "draw_id"), on="decision_id"
-    )
-    keys = ["case_id", "area", "policy_version"]
-    loose = decisions.join(by_case.select(columns), on=keys).join(exact, on="decision_id", how="anti")
-    rows = pl.concat([exact, loose.select(exact.columns)]).sort("decision_id")
+    decisions = scan_decisions(ws).join(cases, on="case_id", how="semi")
+    found = with_verdicts(decisions, rulings, store.policies(), also=("draw_id",)).filter(is_lesson())
+    rows = found.with_columns(overturned=is_overturned().cast(pl.Float64)).collect().sort("decision_id")
     return _weighted(rows, store)
 
 

@@ -24,6 +24,7 @@ from evenhand.errors import UserError
 from evenhand.estimation import ENOUGH, Estimate
 from evenhand.intervals import wilson_rate
 from evenhand.store import Store
+from evenhand.verdict import is_confusion
 from evenhand.workspace import Workspace
 
 SLICED_BY = ("market", "area", "language", "queue", "team", "content_type", "label")
@@ -228,7 +229,7 @@ def _rows(rows: pl.DataFrame, where: Mapping[str, str]) -> pl.DataFrame:
 
 def _confusions(errors: pl.DataFrame, where: Mapping[str, str]) -> tuple[Confusion, ...]:
     found = (
-        _rows(errors, where)
+        _rows(errors.filter(is_confusion()), where)
         .group_by("area", "label", "ruled_label")
         .agg(pl.col("weight").sum(), pl.len().alias("found"))
         .sort("weight", "label", "ruled_label", descending=[True, False, False])

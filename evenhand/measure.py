@@ -29,6 +29,7 @@ from evenhand.panel import panel_phase
 from evenhand.reviewed import PERIODS, Reviewed
 from evenhand.store import Store
 from evenhand.two_phase import second_phase
+from evenhand.verdict import is_error_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -167,16 +168,17 @@ class Measure:
     def errors(self) -> pl.DataFrame:
         """The reviewed decisions inside the window that were overturned, and how many decisions each stands for.
 
-        Columns decision_id, draw_id, DOMAINS, ruled_label, weight (1 / inclusion probability).
+        Columns decision_id, draw_id, DOMAINS, ruled_label, error_class, weight (1 / inclusion probability).
         """
         found = []
         for sample in self.samples:
             rows = sample.part.frame.select(*DOMAINS, "inside", "pi")[sample.place]
-            wrong = _outcome(sample.label, "total", "ruled_label", "error_class") > 0
+            wrong = _outcome(sample.label, "total") > 0
             rows = rows.select(
                 sample.label["decision_id"],
                 pl.all(),
                 sample.label["ruled_label"],
+                sample.label["error_class"],
                 pl.lit(sample.part.draw.draw_id).alias("draw_id"),
                 (1 / pl.col("pi")).alias("weight"),
             )
@@ -234,7 +236,7 @@ class Measure:
         return sample_totals(
             rows["p_overturn"].to_numpy(),
             rows["pi"].to_numpy(),
-            _outcome(sample.label, outcome, "ruled_label", "error_class"),
+            _outcome(sample.label, outcome),
             self._fit(i, outcome),
             domain=domain,
             domains=domains,
@@ -251,7 +253,7 @@ class Measure:
             self._fits[i, outcome] = calibrated(
                 rows["p_overturn"].to_numpy(),
                 rows["pi"].to_numpy(),
-                _outcome(sample.label, outcome, "ruled_label", "error_class"),
+                _outcome(sample.label, outcome),
                 self._possible(sample, outcome, sample.place),
             )
         return self._fits[i, outcome]
@@ -272,7 +274,7 @@ class Measure:
             sample.label["panel_chance"].to_numpy(),
             sample.label["panel_asked"].to_numpy(),
             sample.label["panel_answered"].to_numpy(),
-            _outcome(sample.label, outcome, "panel_label", "panel_class"),
+            _outcome(_of_panel(sample.label), outcome),
         )
 
     def _with_model(self, rates: list[Rates], by: Sequence[str], names: pl.DataFrame | None) -> list[Rates]:
@@ -290,7 +292,7 @@ class Measure:
             there = inside[sample.place]
             reviewed_p.append(scores[sample.place][there])
             reviewed_code.append(cell[sample.place][there])
-            y.append(_outcome(sample.label, "total", "ruled_label", "error_class")[there])
+            y.append(_outcome(sample.label, "total")[there])
         market, area = (
             (names[name].rank("dense").to_numpy() - 1).astype(np.int64) for name in ("market", "area")
         )
@@ -335,11 +337,11 @@ def _cluster_codes(values: pl.Series) -> Ints:
     return named.to_series().to_numpy().astype(np.int64)
 
 
-def _outcome(reviewed: pl.DataFrame, outcome: str, label: str, error_class: str) -> Floats:
-    """1 where the ruling in columns `label` and `error_class` found this outcome, else 0; order of `reviewed`."""
-    named, differs = pl.col(error_class), pl.col(label) != pl.col("label")
-    if outcome == "total":
-        wrong = pl.when(named.is_null()).then(differs).otherwise(named != "policy_unclear")
-    else:
-        wrong = named == outcome
-    return reviewed.select(wrong.fill_null(False).cast(pl.Float64)).to_series().to_numpy()
+def _outcome(reviewed: pl.DataFrame, outcome: str) -> Floats:
+    """1 where the verdict is an error of this outcome, else 0; order of `reviewed`."""
+    return reviewed.select(is_error_of(outcome).cast(pl.Float64)).to_series().to_numpy()
+
+
+def _of_panel(reviewed: pl.DataFrame) -> pl.DataFrame:
+    """The panel's verdicts in the place of the SMEs'."""
+    return reviewed.select(verdict="panel_verdict", error_class="panel_class", ruled_label="panel_label")

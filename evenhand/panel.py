@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 
 from evenhand.errors import EstimateError
-from evenhand.reviewed import Reviewed, last_word
+from evenhand.reviewed import Reviewed, verdicts_of
 from evenhand.store import Store
 from evenhand.two_phase import panel_asked, panel_chance, panel_order
+from evenhand.verdict import is_overturned, is_settled
 
 
 def panel_queue(store: Store, draw_id: str) -> pl.DataFrame:
@@ -19,10 +20,9 @@ def panel_queue(store: Store, draw_id: str) -> pl.DataFrame:
     had overturned. Raises EstimateError while nothing is ruled.
     """
     items = store.items(draw_id)
-    ruled = last_word(_smes(store, draw_id), draw_id, [])
-    if ruled.is_empty():
+    rows = verdicts_of(store, with_chance(items, draw_id), _smes(store, draw_id)).filter(is_settled())
+    if rows.is_empty():
         raise EstimateError(f"draw {draw_id}: no ruling of an SME yet, so nothing for a panel to check")
-    rows = with_chance(items, draw_id).join(ruled, on="decision_id", how="inner", validate="1:1")
     rows = _asked(rows, draw_id).filter("panel_asked")
     answered = _panel(store, draw_id)["decision_id"]
     return (
@@ -39,14 +39,18 @@ def panel_queue(store: Store, draw_id: str) -> pl.DataFrame:
 
 
 def panel_phase(store: Store, part: Reviewed, done: pl.DataFrame, notes: list[str]) -> pl.DataFrame:
-    """`done` with overturned, panel_chance, panel_asked, panel_answered, panel_label and panel_class; same rows and order.
+    """`done` with overturned, panel_chance, panel_asked, panel_answered, panel_label, panel_verdict and panel_class; same rows and order.
 
     A panel's ruling on a case that was not in its queue has no known probability: it is left out, and `notes` says so.
     """
     draw_id = part.draw.draw_id
     chances = with_chance(store.items(draw_id), draw_id).select("decision_id", "panel_chance")
-    word = last_word(_panel(store, draw_id), draw_id, notes).rename(
-        {"ruled_label": "panel_label", "error_class": "panel_class"}
+    asked = done.select("decision_id", "case_id", "area", "policy_version", "label")
+    word = verdicts_of(store, asked, _panel(store, draw_id)).select(
+        "decision_id",
+        pl.col("ruled_label").alias("panel_label"),
+        pl.col("verdict").alias("panel_verdict"),
+        pl.col("error_class").alias("panel_class"),
     )
     rows = done.join(chances, on="decision_id", how="left", validate="1:1", maintain_order="left")
     rows = rows.join(word, on="decision_id", how="left", validate="1:1", maintain_order="left")
@@ -58,10 +62,10 @@ def panel_phase(store: Store, part: Reviewed, done: pl.DataFrame, notes: list[st
             f"draw {draw_id}: the panel ruled on {by_hand} cases that were not in its queue; they stay out of the correction"
         )
     rows = rows.with_columns((said & pl.col("panel_asked")).alias("panel_answered"))
-    asked, left = rows.filter("panel_asked").height, rows.filter(pl.col("panel_asked") & ~said).height
+    queue, left = rows.filter("panel_asked").height, rows.filter(pl.col("panel_asked") & ~said).height
     if left:
         notes.append(
-            f"draw {draw_id}: {left} of {asked} cases of the panel's queue are open; they count as missing at random"
+            f"draw {draw_id}: {left} of {queue} cases of the panel's queue are open; they count as missing at random"
         )
     return rows
 
@@ -73,9 +77,7 @@ def with_chance(items: pl.DataFrame, draw_id: str) -> pl.DataFrame:
 
 
 def _asked(rows: pl.DataFrame, draw_id: str) -> pl.DataFrame:
-    overturned = rows.select(
-        (pl.col("ruled_label") != pl.col("label")) | pl.col("error_class").is_not_null()
-    ).to_series()
+    overturned = rows.select(is_overturned()).to_series()
     asked = panel_asked(
         draw_id,
         rows["decision_id"].to_list(),

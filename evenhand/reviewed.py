@@ -15,6 +15,7 @@ from evenhand.frames import ABOUT, coded
 from evenhand.lake import scan_decisions
 from evenhand.partial import partly_reviewed
 from evenhand.store import DrawRecord, Store
+from evenhand.verdict import is_settled, with_verdicts
 from evenhand.workspace import Workspace
 
 #: Parts of the day a decision was made (UTC) that a rate can be split by, and how polars names them.
@@ -53,7 +54,7 @@ class Reviewed:
 
     `frame`: a row for each decision of the draw, with `pi` of what was reviewed and whether it is `inside` the window; its DOMAINS
     are categorical, its ids stay in the file. `done`: a row for each ruled decision, with its `place` in the frame,
-    `ruled_label` and `error_class`.
+    VERDICT (see `evenhand.verdict`).
     """
 
     draw: DrawRecord
@@ -122,11 +123,12 @@ def reviewed(
             f"draw {draw.draw_id}: {draw.excluded_ruled:,} decisions had a ruling before the draw; they are outside"
             " the population"
         )
-    ruled = last_word(rulings, draw.draw_id, notes)
-    items = items.drop("explanation", "text").join(ruled, on="decision_id", how="left", validate="1:1")
-    done = items.filter(pl.col("ruled_label").is_not_null())
+    items = verdicts_of(store, items.drop("explanation", "text"), rulings)
+    done = items.filter(is_settled())
     if done.is_empty():
         return None
+    _say_several(draw, rulings, notes)
+    _say_other_versions(draw, items, rulings, notes)
     _say_dates(draw, done, rulings, notes)
     if done.height < items.height:
         _say_unfinished(store, draw, items, notes)
@@ -162,21 +164,35 @@ def _read(ws: Workspace, draw: DrawRecord, file: Path, drawn: pl.Series) -> tupl
     return frame.collect(engine="streaming"), places.collect()
 
 
-def last_word(rulings: pl.DataFrame, draw_id: str, notes: list[str]) -> pl.DataFrame:
-    """One current ruling a decision, the newest: decision_id, ruled_label, error_class. Says where a decision has several.
+def verdicts_of(store: Store, items: pl.DataFrame, rulings: pl.DataFrame) -> pl.DataFrame:
+    """The items of a draw with VERDICT, by rulings of SMEs or by a panel's; same rows and order."""
+    return with_verdicts(items.lazy(), rulings, store.policies()).collect()
 
-    `rulings` are all of SMEs, or all of a panel.
-    """
+
+def _say_several(draw: DrawRecord, rulings: pl.DataFrame, notes: list[str]) -> None:
     several = rulings.group_by("decision_id").agg(pl.col("label").n_unique().alias("labels"), pl.len())
     twice = several.filter(pl.col("len") > 1)
     if twice.height:
         differ = twice.filter(pl.col("labels") > 1).height
         notes.append(
-            f"draw {draw_id}: {twice.height} cases were ruled more than once, the newest ruling counts"
+            f"draw {draw.draw_id}: {twice.height} cases were ruled more than once, the newest ruling counts"
             f" ({differ} with another label)"
         )
-    newest = rulings.sort("ruled_at", "id").unique("decision_id", keep="last", maintain_order=True)
-    return newest.select("decision_id", pl.col("label").alias("ruled_label"), "error_class")
+
+
+def _say_other_versions(
+    draw: DrawRecord, items: pl.DataFrame, rulings: pl.DataFrame, notes: list[str]
+) -> None:
+    """Rulings that answer another question than the decision did."""
+    own = items.select("decision_id", pl.col("policy_version").alias("of_decision"))
+    other = (
+        rulings.join(own, on="decision_id").filter(pl.col("policy_version") != pl.col("of_decision")).height
+    )
+    if other:
+        notes.append(
+            f"draw {draw.draw_id}: {other} rulings are under another policy version than the decision they are on; they say"
+            " nothing of it and are left out"
+        )
 
 
 def _smes(items: pl.DataFrame, rulings: pl.DataFrame) -> dict[str, int]:

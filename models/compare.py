@@ -183,7 +183,7 @@ def _compare(ws: Workspace, store: Store, registry: Registry, challenger: str, c
     rows, notes = _covered(rows, registry, challenger, champion)
     judged = _judged(rows, registry, (challenger, champion))
     rows = rows.with_columns(
-        (pl.col("label") != pl.col("ruled_label")).cast(pl.Float64).alias("wrong"),
+        pl.col("overturned").alias("wrong"),
         pl.Series("p_challenger", judged[challenger]),
         pl.Series("p_champion", judged[champion]),
     )

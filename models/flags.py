@@ -10,10 +10,10 @@ import polars as pl
 
 from evenhand.errors import ModelError, UserError
 from evenhand.files import atomic_path
-from evenhand.frames import DOMAINS
+from evenhand.frames import DOMAINS, unscored
 from evenhand.lake import scan_decisions, scan_scores, scored_models
-from evenhand.settled import VERDICT, is_settled, with_verdicts
 from evenhand.store import Store
+from evenhand.verdict import VERDICT, is_settled, with_verdicts
 from evenhand.workspace import Workspace
 
 #: Columns of a flag file, the same for .csv and .parquet.
@@ -40,6 +40,7 @@ class TopFlags:
 
     table: pl.DataFrame  # COLUMNS, and VERDICT where ruled ones were asked for
     ruled: int  # of the scored decisions that fit, how many an SME has ruled on
+    unscored: Mapping[str, int]  # decisions that fit and have no score, by policy version
 
 
 def _scores(ws: Workspace, model: str, where: Mapping[str, str]) -> pl.LazyFrame:
@@ -83,15 +84,16 @@ def top_flags(
     settled, so it can be quoted, and the gaps are what was settled. Ties are broken by decision id. `where` filters like
     {"market": "TH"}. ModelError if `model` has no scores, UserError for a column that cannot be filtered by.
     """
-    scores, rulings = _scores(ws, model, where or {}), store.rulings()
-    ruled = with_verdicts(scores, rulings).filter(is_settled()).select(pl.len()).collect().item()
+    scores = _scores(ws, model, where or {})
+    known = store.rulings(), store.policies()
+    ruled = with_verdicts(scores, *known).filter(is_settled()).select(pl.len()).collect().item()
     if include_ruled:
-        table = with_verdicts(_ranked(scores, top).lazy(), rulings).select(*COLUMNS, *VERDICT)
+        table = with_verdicts(_ranked(scores, top).lazy(), *known).select(*COLUMNS, *VERDICT)
     else:  # so many ranks surely hold `top` open ones, if there are that many
         far = None if top is None else top + ruled
-        table = with_verdicts(_ranked(scores, far).lazy(), rulings).filter(~is_settled()).select(COLUMNS)
+        table = with_verdicts(_ranked(scores, far).lazy(), *known).filter(~is_settled()).select(COLUMNS)
         table = table if top is None else table.head(top)
-    return TopFlags(table=table.collect(), ruled=int(ruled))
+    return TopFlags(table=table.collect(), ruled=int(ruled), unscored=unscored(ws, model, filters=where))
 
 
 def publish_flags(ws: Workspace, model: str, *, limit: int = 100_000) -> Path:

@@ -4,11 +4,16 @@ from datetime import date, timedelta
 
 import polars as pl
 import pytest
+import scored_world
 from scored_world import AT, draw, rule, true_rate
 
 from evenhand.error_rates import estimate_draws
 from evenhand.errors import EstimateError, SampleError
+from evenhand.frames import scored_frame, unscored
+from evenhand.lake import decision_files, score_file
+from evenhand.report.model import collect
 from evenhand.store import User
+from models.flags import top_flags
 
 
 def test_a_draw_keeps_its_frame_and_every_probability(world):
@@ -23,13 +28,82 @@ def test_a_draw_keeps_its_frame_and_every_probability(world):
     assert joined["pi"].to_list() == joined["pi_frame"].to_list()
 
 
-def test_the_same_seed_draws_the_same_cases_and_another_does_not(world):
+def test_no_two_draws_share_their_random_numbers_whatever_their_seed(world):
     _, store, _ = world
     ids = [
-        store.items(draw(world, seed=seed, at=AT + timedelta(hours=i)).draw_id)["decision_id"].to_list()
+        set(store.items(draw(world, seed=seed, at=AT + timedelta(hours=i)).draw_id)["decision_id"])
         for i, seed in enumerate((1, 1, 2))
     ]
-    assert ids[0] == ids[1] != ids[2]
+    sure = 60  # more than a few are drawn for certain each time
+    assert len(ids[0] & ids[1]) < sure + 40 and ids[0] != ids[1] != ids[2]
+
+
+def test_what_an_earlier_draw_left_is_drawn_as_often_as_its_probabilities_promise(world):
+    ws, store, _ = world
+    first = draw(world, budget=200, filters={"market": "TH"})
+    rule(world, first)
+    second = draw(world, budget=1_500, at=AT + timedelta(days=7))
+    frame = pl.read_parquet(ws.root / second.frame_file)
+    left = frame.filter(pl.col("market") == "TH")
+    promised = left["pi"].sum()
+    drawn = store.items(second.draw_id).filter(pl.col("market") == "TH").height
+    spread = (left["pi"] * (1 - left["pi"])).sum() ** 0.5
+    assert left.height > 200 and promised > 40
+    assert abs(drawn - promised) < 4 * spread
+
+
+def test_the_same_call_at_the_same_moment_gives_the_same_items_and_is_stored_once(world, truth, tmp_path):
+    _, store, _ = world
+    first = draw(world)
+    twin = scored_world.build(tmp_path / "twin", truth)
+    again = draw(twin)
+    assert store.items(first.draw_id)["decision_id"].equals(twin[1].items(again.draw_id)["decision_id"])
+    twin[1].close()
+    before = (world[0].root / first.frame_file).read_bytes()
+    with pytest.raises(SampleError, match="is there already"):
+        draw(world)
+    assert (world[0].root / first.frame_file).read_bytes() == before
+
+
+def unscore(ws, days=7):
+    """Take the scores of the last days away, as a scoring run that was cut short leaves them; how many decisions have none."""
+    files = decision_files(ws)[-days:]
+    for file in files:
+        score_file(ws, scored_world.MODEL, file).unlink()
+    return sum(pl.scan_parquet(file).select(pl.len()).collect().item() for file in files)
+
+
+def test_decisions_without_a_score_are_counted_beside_every_figure(world):
+    ws, store, _ = world
+    missing = unscore(ws)
+    drawn = draw(world)
+    assert drawn.unscored == missing and drawn.frame_size == 4_000 - missing
+    rule(world, drawn)
+    table = estimate_draws(ws, store)
+    assert table.outside is not None
+    assert (table.outside.decisions, table.outside.outside) == (4_000, missing)
+    assert sum(table.outside.unscored.values()) == missing
+    said = f"{missing:,} of 4,000 decisions of this period and filter are outside these rates"
+    assert any(said in note for note in table.notes)
+    report = collect(ws, store, made_at=AT)
+    assert any(said in note for note in report.notes)
+    assert sum(top_flags(ws, store, scored_world.MODEL).unscored.values()) == missing
+    _, left_out = scored_frame(ws, store, scored_world.MODEL)
+    assert left_out == (200, missing)
+
+
+def test_a_version_that_the_model_does_not_cover_is_named(world):
+    ws, store, _ = world
+    for file in decision_files(ws):
+        scores = score_file(ws, scored_world.MODEL, file)
+        rows = pl.read_parquet(scores)
+        rows.filter(pl.col("policy_version") != "short-video/2026-02").write_parquet(scores)
+    new = pl.scan_parquet(decision_files(ws)).filter(pl.col("policy_version") == "short-video/2026-02")
+    missing = new.select(pl.len()).collect().item()
+    rule(world, draw(world))
+    note = " ".join(estimate_draws(ws, store).notes)
+    assert f"{missing:,} have no score by evenhand-1 ({missing:,} under short-video/2026-02)" in note
+    assert unscored(ws, scored_world.MODEL, filters={"market": "XX"}) == {}
 
 
 def test_the_interval_holds_the_true_rate_and_classes_stand_apart(world):

@@ -6,7 +6,7 @@ from scored_world import AT, MODEL, draw, rule
 from evenhand.errors import ModelError, UserError
 from evenhand.lake import scan_decisions, scan_scores
 from evenhand.records import Ruling
-from evenhand.settled import VERDICT
+from evenhand.verdict import VERDICT
 from models.flagging import FEATURES, PRIOR, Flagger, LabelView
 from models.flags import COLUMNS, top_flags
 

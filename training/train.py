@@ -71,7 +71,7 @@ def train(
     policies = store.policies()
     rows = gold(ws, store)
     enough(rows)
-    wrong = (rows["label"] != rows["ruled_label"]).to_numpy().astype(float)
+    wrong = rows["overturned"].to_numpy()
     mark = data_hash(rows)
     group = groups(rows["text"].to_list(), rows["conversation_id"].to_list())
     part = split(group, rows["decided_at"].to_list(), seed=config.seed)

@@ -48,13 +48,15 @@ def _champion(workspace: Workspace) -> str:
 
 
 def _lake(workspace: Workspace) -> str:
-    from evenhand.lake import decision_files, score_file, scored_models
+    from evenhand.frames import unscored
+    from evenhand.lake import decision_files, scored_models
 
     files = decision_files(workspace)
     lines = [f"{sum(_rows(file) for file in files):,} decisions in {len(files)} files"]
     for model in scored_models(workspace):
-        stale = sum(not score_file(workspace, model, file).exists() for file in files)
-        lines.append(f"{model}: " + (f"{stale} files not scored yet" if stale else "all scored"))
+        missing = unscored(workspace, model)
+        said = ", ".join(f"{n:,} under {version}" for version, n in missing.items())
+        lines.append(f"{model}: " + (f"no score for {said}" if missing else "all scored"))
     return "; ".join(lines)
 
 

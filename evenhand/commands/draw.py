@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 @click.option(
     "--kappa", type=float, help="Half-width to allow, relative to a random draw; else evenhand.toml."
 )
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    help="With the draw's id it makes its random numbers; no two draws share them.",
+)
 @click.option("--since", type=Day(), help="First day of the period.")
 @click.option("--until", type=Day(), help="Day after the last.")
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Like market=TH; may be repeated.")
@@ -74,6 +80,11 @@ def command(
     )
     if draw.excluded_ruled:
         click.echo(f"{draw.excluded_ruled:,} decisions had a ruling already and are outside the frame")
+    if draw.unscored:
+        click.echo(
+            f"warning: {draw.unscored:,} decisions have no score by {draw.model_version} and are outside the frame; run"
+            " `evenhand score`, and `evenhand train` where a policy version is new"
+        )
     if draw.dated_later:
         click.echo(
             f"warning: {draw.dated_later:,} decisions are dated later than now; check the clock of their export"

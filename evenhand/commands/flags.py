@@ -53,6 +53,11 @@ def command(
         click.echo(f"{flags.height:,} flags written to {out}")
     else:
         say_table(flags.drop("model_version", "policy_version").to_dicts())
+    if found.unscored:
+        said = ", ".join(f"{n:,} under {version}" for version, n in found.unscored.items())
+        click.echo(
+            f"no flag for decisions without a score: {said}; run `evenhand score`, or `evenhand train` for a new version"
+        )
     if found.ruled and not include_ruled:
         none = "" if flags.height else "no open flag; "
         click.echo(

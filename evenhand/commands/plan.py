@@ -6,7 +6,7 @@ from datetime import date
 
 import click
 
-from evenhand.commands.common import Day, as_json, filters_from, here_with_store, say_json, say_table
+from evenhand.commands.common import Day, as_json, filters_from, here_with_store, plain, say_json, say_table
 
 
 @click.command("plan")
@@ -46,7 +46,7 @@ def command(
         raise UserError(f"cannot split by {by!r}; use {', '.join(DOMAINS)}")
     workspace, store = here_with_store(ctx)
     settings = workspace.config.draw
-    frame, _ = scored_frame(
+    frame, left_out = scored_frame(
         workspace, store, Registry(workspace).name(version), since=since, until=until, filters=filters_from(where),
         columns=tuple(dict.fromkeys(("p_overturn", by, *settings.cells))),
     )  # fmt: skip
@@ -62,10 +62,15 @@ def command(
         target=target,
     )
     if to_json:
-        return say_json(plan)
+        return say_json({**plain(plan), **left_out._asdict()})
     click.echo(
         f"{plan.budget:,} of {plan.frame_size:,} decisions, about {plan.hours:.1f} SME hours: {plan.advice}"
     )
+    if left_out.unscored:
+        click.echo(
+            f"warning: {left_out.unscored:,} more decisions have no score and cannot be drawn; run `evenhand score`, and"
+            " `evenhand train` where a policy version is new"
+        )
     say_table(
         [
             {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from evenhand.error_rates import Measure
 from evenhand.estimation import Estimate, Totals, domain_totals, estimates
 from evenhand.two_phase import second_phase
+from evenhand.verdict import is_confusion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ def confusion_rates(measure: Measure, *, top: int) -> tuple[tuple[ConfusionRate,
     pairs = (
         measure.errors()
         .with_columns(pl.col("area", "label", "ruled_label").cast(pl.String))
-        .filter(pl.col("label") != pl.col("ruled_label"))
+        .filter(is_confusion())
         .group_by("area", "label", "ruled_label")
         .agg(pl.col("weight").sum())
         .sort("weight", "area", "label", "ruled_label", descending=[True, False, False, False])
@@ -75,6 +76,6 @@ def _share(measure: Measure, area: str, label: str, ruled: str) -> Estimate:
 
 
 def _says(reviewed: pl.DataFrame, label: str, error_class: str, ruled: str) -> NDArray[np.bool_]:
-    """Where the ruling in columns `label` and `error_class` gives the label `ruled`, and does not call the policy unclear."""
-    named = reviewed[error_class].fill_null("") != "policy_unclear"
-    return ((reviewed[label] == ruled).fill_null(False) & named).to_numpy()
+    """Where the ruling in columns `label` and `error_class` takes the decision's label for one that should be `ruled`."""
+    of_labels = reviewed.select(error_class=error_class).select(is_confusion()).to_series()
+    return ((reviewed[label] == ruled).fill_null(False) & of_labels).to_numpy()

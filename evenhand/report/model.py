@@ -16,6 +16,7 @@ from evenhand.error_rates import (
     Rates,
     Weight,
     measure_draws,
+    outside_of,
     table_of,
 )
 from evenhand.errors import EstimateError
@@ -178,6 +179,8 @@ def collect(
 
     notes: list[str] = []
     measure = measured(since, until, notes)
+    if (outside := outside_of(ws, measure, since=since, until=until, filters=filters)) is not None:
+        notes.append(str(outside))
     usual = weight == "decisions" and estimand == "sme"
     plain = measure if usual else Measure(store, measure.parts, weight="decisions", estimand="sme", notes=[])
     areas = areas_in(plain, filters)  # before the looks widen the measure's intervals

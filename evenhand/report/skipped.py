@@ -36,7 +36,13 @@ def skipped(ws: Workspace, store: Store, measure: Measure, weight: Weight) -> Sk
         return None
 
     def ruled(error_class: str | None) -> Estimate:
-        says = {"ruled_label": pl.col("label"), "error_class": pl.lit(error_class, pl.String)}
+        says = {
+            "ruled_label": pl.col("label"),
+            "error_class": pl.lit(error_class, pl.String),
+            "verdict": pl.lit("overturned" if error_class else "upheld"),
+            "sme_id": pl.lit(None, pl.String),
+            "ruled_at": pl.lit(None, pl.Datetime("us", "UTC")),
+        }
         full = [
             part
             if left.is_empty()

@@ -39,6 +39,9 @@ class DrawRecord:
     pi_min: float  # smallest inclusion probability, > 0
     w_max: float  # largest weight relative to a simple random sample's
     design: str = "take-all and defensive square root, Pareto"
+    unscored: int = (
+        0  # decisions of the period and filters without a score by the model, so outside the frame
+    )
     dated_later: int = 0  # decisions of the frame that are dated after the draw was made
 
     def covers(self, other: DrawRecord) -> bool:

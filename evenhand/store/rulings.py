@@ -136,7 +136,7 @@ def _known(session: Session, marks: list[str]) -> set[str]:
 
 
 def _check_drawn(session: Session, rulings: Iterable[Ruling]) -> None:
-    wanted: dict[str, dict[str, None]] = {}
+    wanted: dict[str, dict[str, str]] = {}  # draw -> decision -> policy version of its ruling
     for ruling in rulings:
         if ruling.draw_id is not None:
             decision = _decision_of(ruling)
@@ -145,20 +145,26 @@ def _check_drawn(session: Session, rulings: Iterable[Ruling]) -> None:
                     f"ruling on case {ruling.case_id}: a ruling of draw {ruling.draw_id} must name the"
                     " decision's moderator (decision_moderator_id)"
                 )
-            wanted.setdefault(ruling.draw_id, {})[decision] = None
+            wanted.setdefault(ruling.draw_id, {})[decision] = ruling.policy_version
     for draw_id, ids in wanted.items():
         if session.scalar(select(DrawRow.draw_id).where(DrawRow.draw_id == draw_id)) is None:
             raise SampleError(f"no draw {draw_id!r} to rule on; make one with `evenhand draw`")
-        there: set[str] = set()
+        there: dict[str, str] = {}
         for part in _parts(ids):
-            query = select(ItemRow.decision_id).where(
+            query = select(ItemRow.decision_id, ItemRow.policy_version).where(
                 ItemRow.draw_id == draw_id, ItemRow.decision_id.in_(part)
             )
-            there |= set(session.scalars(query))
+            there |= {row.decision_id: row.policy_version for row in session.execute(query)}
         if missing := [decision for decision in ids if decision not in there]:
             raise RecordError(
                 f"draw {draw_id} has no item for {len(missing)} of the rulings (first decision id: {missing[0]});"
                 " give rulings on cases that were not drawn without a draw id: they are gold for training only"
+            )
+        if other := [decision for decision, version in ids.items() if version != there[decision]]:
+            raise RecordError(
+                f"draw {draw_id}: {len(other)} of the rulings are under another policy version than their decision (first decision"
+                f" id: {other[0]}, decided under {there[other[0]]!r}, ruled under {ids[other[0]]!r}); rule under the version of the"
+                " decision, or give the rulings without a draw id"
             )
 
 
