@@ -11,7 +11,8 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.text import box, case_text, chips, spoken
+from app.text import box, case_text, chips
+from evenhand.wording.words import spoken
 
 LANGUAGES = {
     "ar": "Arabic", "de": "German", "en": "English", "es": "Spanish", "fr": "French", "hi": "Hindi", "id": "Indonesian",

@@ -8,13 +8,14 @@ from datetime import timedelta
 import pandas as pd
 import streamlit as st
 
-from app import charts, measured
-from app.measured import Scope
-from app.rate_words import OUTCOMES, number, points, short_evidence
-from app.rate_words import day as spelled
-from evenhand.change import Change, change
-from evenhand.error_rates import Rates
+from app import figures as measured
+from app.charts import charts
+from app.figures import Scope
 from evenhand.errors import EstimateError
+from evenhand.rates.table import Rates
+from evenhand.statistics.change import Change, change
+from evenhand.wording.rates import OUTCOMES, number, points, short_evidence
+from evenhand.wording.rates import day as spelled
 
 _WAYS = ("Two policy versions", "Before and after a day")
 _SIGNS = {"within noise": "≈ within noise", "not known yet": "? not known yet"}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def card(model: str, case: dict[str, Any]) -> dict[str, Any]:
-    """The card (`models.explanation.explain`) of a flag by `model`; EvenhandError if that model cannot be loaded.
+    """The card (`models.explain.explanation.explain`) of a flag by `model`; EvenhandError if that model cannot be loaded.
 
     `case` is a row of the published flags.
     """
@@ -32,6 +32,6 @@ def _bundle(root: str, model: str) -> ModelBundle:
 
 @st.cache_data(max_entries=512, show_spinner="Reading the case")
 def _card(root: str, model: str, decision_id: str, _case: dict[str, Any]) -> dict[str, Any]:
-    from models.explanation import explain
+    from models.explain.explanation import explain
 
     return explain(_bundle(root, model), pl.DataFrame([_case], infer_schema_length=None))[0]

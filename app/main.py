@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenhand.telemetry import quiet
+from evenhand.workspace.telemetry import quiet
 
 quiet()
 

@@ -7,11 +7,11 @@ import os
 import streamlit as st
 
 from evenhand.errors import UserError
-from evenhand.policy import Label, PolicyVersion
-from evenhand.policy import titles as titles_of
+from evenhand.records.batches import Role
+from evenhand.records.policy import Label, PolicyVersion
+from evenhand.records.policy import titles as titles_of
 from evenhand.store import Store, User
-from evenhand.store.records import Role
-from evenhand.workspace import Workspace, find_workspace, open_workspace
+from evenhand.workspace.workspace import Workspace, find_workspace, open_workspace
 
 MANAGERS = ("overview", "error_rates", "improvement", "plan", "method")
 #: Pages by role, in order; the first is where a person starts. Management sees numbers, not texts.
@@ -72,7 +72,7 @@ def policy(version: str) -> PolicyVersion:
 
 
 def titles() -> dict[tuple[str, str], str]:
-    """What people call areas and labels, as `evenhand.policy.titles` of all versions of the workspace."""
+    """What people call areas and labels, as `evenhand.records.policy.titles` of all versions of the workspace."""
     return titles_of(store().policies())
 
 

@@ -67,12 +67,3 @@ def figure(kicker: str, number: str, below: str, *, main: bool = False) -> str:
         f'<div class="{size}"><div class="eh-kicker">{escape(kicker)}</div>'
         f'<div class="eh-number">{escape(number)}</div><div class="eh-range">{escape(below)}</div></div>'
     )
-
-
-def spoken(name: str) -> str:
-    """A machine's name as a person reads it.
-
-    >>> spoken("over_enforcement")
-    'Over enforcement'
-    """
-    return name.replace("_", " ").capitalize()

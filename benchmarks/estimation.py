@@ -2,8 +2,8 @@
 
     python benchmarks/estimation.py [--quick] [--json OUT] [--cache FOLDER] [--pops 20] [--reps 60] [--procs 2]
 
-Simulated weeks of 150,000 decisions in 40 cells (8 markets, 5 policies), drawn by `evenhand.sampling` and estimated by
-`evenhand.estimation`, against a simple random sample of the same size with Wilson's interval. The truth is the error rate of
+Simulated weeks of 150,000 decisions in 40 cells (8 markets, 5 policies), drawn by `evenhand.statistics.design` and estimated by
+`evenhand.statistics.estimator`, against a simple random sample of the same size with Wilson's interval. The truth is the error rate of
 the simulated week itself. Ratios and coverages are means over populations; each population is drawn `--reps` times. A run that
 was cut goes on where it stopped if it is given the same --cache; --json is rewritten after every population.
 
@@ -36,9 +36,14 @@ from simulated_draws import KAPPAS, designed_draws, random_draws
 from simulated_extras import EXTRAS
 from simulated_week import SCENARIOS, population
 
-from evenhand import estimation, hierarchical, intervals, sampling, sequential, two_phase
 from evenhand.errors import EstimateError
-from evenhand.estimation import domain_totals
+from evenhand.statistics import design as sampling
+from evenhand.statistics import estimator as estimation
+from evenhand.statistics import intervals
+from evenhand.statistics import repeated_looks as sequential
+from evenhand.statistics import second_phase as two_phase
+from evenhand.statistics import small_area as hierarchical
+from evenhand.statistics.estimator import domain_totals
 
 AUROCS = (0.75, 0.90)
 EXTRA_BUDGET = 500  # of the extras; kappa = 1

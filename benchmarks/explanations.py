@@ -44,15 +44,15 @@ import torch
 from captum.attr import LayerIntegratedGradients
 from numpy.typing import NDArray
 
-from evenhand.records import decision_id
-from evenhand.workspace import open_workspace
+from evenhand.records.decision import decision_id
+from evenhand.workspace.workspace import open_workspace
 from models.bundle import ModelBundle
-from models.classifier import EncoderClassifier
-from models.deletion import log_odds, search, without
-from models.encoder import Encoder, load_encoder
-from models.explanation import READ, explain, found_in, reader
+from models.encoders.encoder import Encoder, load_encoder
+from models.explain.deletion import log_odds, search, without
+from models.explain.explanation import READ, explain, found_in, reader
+from models.explain.split_words import Span, words
+from models.labels.classifier import EncoderClassifier
 from models.registry import Registry
-from models.words import Span, words
 
 Floats = NDArray[np.float64]
 HERE = Path(__file__).parent

@@ -25,9 +25,9 @@ import polars as pl
 from flagging_run import Asked, cached_run, int8_encoder
 from public_sets import SETS
 
-from evenhand.telemetry import quiet
-from models.flagging import FEATURES
-from models.metrics import average_precision, ece, evaluate
+from evenhand.workspace.telemetry import quiet
+from models.compare.metrics import average_precision, ece, evaluate
+from models.flagger import FEATURES
 
 SHOWN = ("ap", "lift_at_1", "lift_at_5", "lift_at_10", "auroc", "ece", "brier")
 ENOUGH = 800  # unseen decisions of an area in a language from which it gets figures of its own
@@ -50,7 +50,7 @@ def main() -> None:
     )
     parser.add_argument("--no-history", action="store_true", help="as with [model] moderator_history = false")
     parser.add_argument(
-        "--prior", action="store_true", help="print the medians that models.flagging.PRIOR rounds"
+        "--prior", action="store_true", help="print the medians that models.flagger.PRIOR rounds"
     )
     parser.add_argument("--quick", action="store_true", help="one seed, 3,000 rows a set")
     args = parser.parse_args()

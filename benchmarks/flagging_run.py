@@ -15,15 +15,15 @@ from public_sets import SETS
 from scipy.special import expit, logit
 from votes import adapt
 
-from evenhand.estimation import recalibrate
-from evenhand.files import atomic_path
-from evenhand.policy import PolicyVersion, parse_policy
+from evenhand.records.policy import PolicyVersion, parse_policy
+from evenhand.statistics.estimator import recalibrate
+from evenhand.workspace.files import atomic_path
 from models.bundle import Manifest, ModelBundle
-from models.classifier import EncoderClassifier, heads_of
-from models.encoder import Encoder, load_encoder
-from models.evidence import Evidence, Taught
-from models.flagging import FEATURES, Flagger
-from models.precedents import Precedents
+from models.encoders.encoder import Encoder, load_encoder
+from models.explain.precedents import Precedents
+from models.flagger import FEATURES, Flagger
+from models.labels.classifier import EncoderClassifier, heads_of
+from models.labels.readings import Evidence, Taught
 from training.second_stage import decided_lessons, fit_flagger, group_folds
 from training.splits import groups
 

@@ -28,10 +28,10 @@ import numpy as np
 import polars as pl
 from playwright.sync_api import Browser, sync_playwright
 
-from evenhand.samples import sample_policies
 from evenhand.store import Store, User
 from evenhand.synthetic import generate
-from evenhand.workspace import create_workspace
+from evenhand.synthetic.sample_policies import sample_policies
+from evenhand.workspace.workspace import create_workspace
 
 
 def make_workspace(root: Path, flags: int) -> Path:

@@ -50,9 +50,9 @@ def chunks(rows: int, seed: int) -> Iterator[list[tuple[str, ...]]]:
     """Decision rows in the order of COLUMNS, all text, at most CHUNK at a time."""
     import numpy as np
 
-    from evenhand.samples import sample_policies
     from evenhand.synthetic.generate import KINDS, QUEUES, phrases
     from evenhand.synthetic.people import MARKETS, TEAMS
+    from evenhand.synthetic.sample_policies import sample_policies
 
     rng = np.random.default_rng(seed)
     policies = [policy for policy, _ in sample_policies()]

@@ -25,7 +25,7 @@ import numpy as np
 import polars as pl
 from votes import Adapted, adapt
 
-from models.metrics import evaluate
+from models.compare.metrics import evaluate
 
 
 class Commands:
@@ -53,7 +53,7 @@ class Commands:
     def _here(self, words: tuple[str, ...]) -> str:
         from click.testing import CliRunner
 
-        from evenhand.cli import evenhand
+        from cli.main import evenhand
 
         done = CliRunner().invoke(evenhand, ["-w", str(self.workspace), *words], catch_exceptions=False)
         if done.exit_code:
@@ -183,7 +183,7 @@ def _ruled(rows: pl.DataFrame) -> pl.DataFrame:
 def _rule(commands: Commands, draw_id: str, hidden: pl.DataFrame, files: Path) -> int:
     """Rule on every drawn case from the hidden truth; returns how many were overturned."""
     from evenhand.store import Store
-    from evenhand.workspace import open_workspace
+    from evenhand.workspace.workspace import open_workspace
 
     workspace = open_workspace(commands.workspace)
     with Store.open(workspace.store_url) as store:

@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from evenhand.lake import DECISIONS, SCORES
-from evenhand.policy import PolicyVersion
-from evenhand.records import decision_id
-from evenhand.samples import sample_policies
+from evenhand.records.decision import decision_id
+from evenhand.records.policy import PolicyVersion
+from evenhand.synthetic.sample_policies import sample_policies
+from evenhand.workspace.lake import DECISIONS, SCORES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,7 @@ def day_tables(day: int, n: int, rates: np.ndarray[Any, Any]) -> tuple[pl.DataFr
 def build(root: Path, rows: int) -> None:
     """A workspace with a lake of `rows` scored decisions."""
     from evenhand.store import Store
-    from evenhand.workspace import create_workspace
+    from evenhand.workspace.workspace import create_workspace
 
     ws = create_workspace(root)
     with Store.open(ws.store_url) as store:
@@ -126,7 +126,7 @@ def build(root: Path, rows: int) -> None:
 
 def wrong(ids: list[str], p: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The made-up truth about each decision: whether it was wrong; shape (n,)."""
-    from evenhand.sampling import hashed_uniform
+    from evenhand.statistics.design import hashed_uniform
 
     return np.asarray(hashed_uniform("truth", ids) < p)
 
@@ -138,13 +138,13 @@ def peak_mb() -> float:
 
 def run_evenhand(root: Path, budget: int) -> dict[str, Any]:
     """Plan, draw and estimate with the product's own code."""
-    from evenhand.draws import make_draw
-    from evenhand.error_rates import estimate_draws, measure_draws
-    from evenhand.frames import scored_frame
-    from evenhand.plan import make_plan
-    from evenhand.records import Ruling
+    from evenhand.batches.draw import make_draw
+    from evenhand.batches.plan import make_plan
+    from evenhand.batches.population import scored_frame
+    from evenhand.rates.table import estimate_draws, measure_draws
+    from evenhand.records.decision import Ruling
     from evenhand.store import Store
-    from evenhand.workspace import open_workspace
+    from evenhand.workspace.workspace import open_workspace
 
     ws, at = open_workspace(root), datetime.now(UTC)
     store, settings, begun = Store.open(ws.store_url), ws.config.draw, time.perf_counter()
@@ -194,11 +194,11 @@ def run_evenhand(root: Path, budget: int) -> dict[str, Any]:
 
 
 def run_pandas(root: Path, budget: int) -> dict[str, Any]:
-    """The same with pandas, table by table; the formulas are those of `evenhand.sampling` and `evenhand.estimation`."""
+    """The same with pandas, table by table; the formulas are those of `evenhand.statistics.design` and `evenhand.statistics.estimator`."""
     import pandas as pd
 
-    from evenhand.estimation import Totals, estimates, recalibrate
-    from evenhand.frames import ABOUT, DOMAINS
+    from evenhand.batches.population import ABOUT, DOMAINS
+    from evenhand.statistics.estimator import Totals, estimates, recalibrate
 
     begun, policy = time.perf_counter(), _policy()
     frame = pd.read_parquet(root / "decisions", columns=["decision_id", *DOMAINS, *ABOUT])
@@ -283,7 +283,7 @@ def _pandas_pi(frame: pd.DataFrame, budget: int, phi: float) -> pd.Series[float]
 
 
 def _pandas_phi(frame: pd.DataFrame, budget: int, kappa: float) -> float:
-    from evenhand.sampling import BELIEF
+    from evenhand.statistics.design import BELIEF
 
     p, mean, low, high = frame["p_overturn"], frame["p_overturn"].mean(), 0.0, 0.7
     doubted = BELIEF * p + (1 - BELIEF) * mean

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evenhand.telemetry import quiet
+from evenhand.workspace.telemetry import quiet
 
 quiet()
 
@@ -26,12 +26,12 @@ import torch  # noqa: E402
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast  # noqa: E402
 from transformers import TextClassificationPipeline as Pipeline  # noqa: E402
 
-from evenhand.samples import sample_policies  # noqa: E402
 from evenhand.synthetic import generate  # noqa: E402
-from models import bundled_e5  # noqa: E402
+from evenhand.synthetic.sample_policies import sample_policies  # noqa: E402
 from models.bundle import base_of, encode  # noqa: E402
-from models.classifier import EncoderClassifier, heads_of  # noqa: E402
-from models.encoder import load_encoder  # noqa: E402
+from models.encoders import bundled_e5  # noqa: E402
+from models.encoders.encoder import load_encoder  # noqa: E402
+from models.labels.classifier import EncoderClassifier, heads_of  # noqa: E402
 
 
 def speed(work: Callable[[], object], n: int) -> float:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from simulated_week import CELLS, DOMAINS, Floats, Population
 
-from evenhand import estimation
-from evenhand.estimation import Estimate, domain_totals, estimates
-from evenhand.intervals import wilson_rate
-from evenhand.sampling import Design, pareto_draw
+from evenhand.statistics import estimator as estimation
+from evenhand.statistics.design import Design, pareto_draw
+from evenhand.statistics.estimator import Estimate, domain_totals, estimates
+from evenhand.statistics.intervals import wilson_rate
 
 Bools = NDArray[np.bool_]
 KAPPAS: dict[str, float | None] = {"kappa1": 1.0, "kappa1.25": 1.25, "measure": None}  # None: phi = 0

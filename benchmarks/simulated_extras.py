@@ -13,12 +13,12 @@ from scipy.special import expit, logit
 from simulated_draws import random_draws
 from simulated_week import CELLS, DOMAINS, Floats, Ints, Population
 
-from evenhand.estimation import Estimate, Totals, domain_totals, estimates
-from evenhand.hierarchical import in_bins, modelled_rates
-from evenhand.intervals import wilson_rate
-from evenhand.sampling import Design, pareto_draw, partial_probabilities
-from evenhand.sequential import daily_confidence
-from evenhand.two_phase import panel_chance, second_phase
+from evenhand.statistics.design import Design, pareto_draw, partial_probabilities
+from evenhand.statistics.estimator import Estimate, Totals, domain_totals, estimates
+from evenhand.statistics.intervals import wilson_rate
+from evenhand.statistics.repeated_looks import daily_confidence
+from evenhand.statistics.second_phase import panel_chance, second_phase
+from evenhand.statistics.small_area import in_bins, modelled_rates
 
 DAYS = 84  # twelve weeks of daily looks
 SENSITIVITY, SPECIFICITY = 0.90, 0.98  # of the erring SME

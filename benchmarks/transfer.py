@@ -24,8 +24,8 @@ import polars as pl
 from flagging_run import Asked, cached_run, int8_encoder
 from public_sets import SETS
 
-from evenhand.telemetry import quiet
-from models.metrics import evaluate
+from evenhand.workspace.telemetry import quiet
+from models.compare.metrics import evaluate
 
 PEERS = ("cleanlab_filter_tfidf", "loss_out_of_sample", "tfidf_on_rulings", "random")
 SHOWN = ("ap", "lift_at_5", "auroc", "ece")

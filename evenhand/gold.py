@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from evenhand.lake import scan_decisions
-from evenhand.normal_form import normal_form
+from evenhand.records.verdict import is_lesson, is_overturned, with_verdicts
+from evenhand.similar.normal_form import normal_form
 from evenhand.store import Store
-from evenhand.verdict import is_lesson, is_overturned, with_verdicts
-from evenhand.workspace import Workspace
+from evenhand.workspace.lake import scan_decisions
+from evenhand.workspace.workspace import Workspace
 
 MAX_WEIGHT = 10.0  # of a drawn case, relative to the mean
 
@@ -21,7 +21,7 @@ MAX_WEIGHT = 10.0  # of a drawn case, relative to the mean
 def gold(ws: Workspace, store: Store) -> pl.DataFrame:
     """Ruled decisions that teach, by decision id: the lake's columns, VERDICT, `overturned`, `draw_id`, `weight`.
 
-    Which ruling counts, and that "policy unclear" teaches nothing, is told by `evenhand.verdict`. `overturned` is 1.0 or 0.0.
+    Which ruling counts, and that "policy unclear" teaches nothing, is told by `evenhand.records.verdict`. `overturned` is 1.0 or 0.0.
     `weight` is 1 / inclusion probability where drawn (their mean is 1 before MAX_WEIGHT cuts it), else 1. No row where no ruling
     meets a decision.
     """

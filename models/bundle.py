@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from evenhand.errors import ModelError, PolicyMismatch
-from evenhand.files import write_text
-from models import int8
-from models.baseline import CharBaseline
-from models.classifier import EncoderClassifier, Floats
-from models.encoder import Encoder, Floats32, load_encoder
-from models.evidence import Evidence, VectorHeads
-from models.flagging import Flagger, LabelView
-from models.precedents import Precedents
+from evenhand.workspace.files import write_text
+from models.encoders import int8
+from models.encoders.encoder import Encoder, Floats32, load_encoder
+from models.explain.precedents import Precedents
+from models.flagger import Flagger, LabelView
+from models.labels.characters import CharBaseline
+from models.labels.classifier import EncoderClassifier, Floats
+from models.labels.readings import Evidence, VectorHeads
 
 #: Weight of the encoder in the label that a text reads like; the character model has the rest.
 ENCODER_SHARE = 0.6

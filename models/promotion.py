@@ -6,8 +6,8 @@ from datetime import datetime
 
 from evenhand.errors import ModelError, OutsideError
 from evenhand.store import Store
-from evenhand.workspace import Workspace
-from models.compare import Checked, check
+from evenhand.workspace.workspace import Workspace
+from models.compare.versions import Checked, check
 from models.registry import CHAMPION, Registry
 
 FIRST = Checked(comparison=None, why="the first champion: there is nothing to compare it with")
@@ -16,7 +16,7 @@ FIRST = Checked(comparison=None, why="the first champion: there is nothing to co
 def check_promotion(
     ws: Workspace, store: Store, registry: Registry, version: str, *, anyway: bool = False
 ) -> Checked:
-    """The version beside the champion of the moment; `FIRST` where there is none. As `models.compare.check`.
+    """The version beside the champion of the moment; `FIRST` where there is none. As `models.compare.versions.check`.
 
     With `anyway` a champion that cannot be read is no obstacle; a version that cannot be read always is.
     """

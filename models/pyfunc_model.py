@@ -19,7 +19,7 @@ class EvenhandModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         code = Path(context.artifacts["bundle"]).parents[1] / "code"
         if code.is_dir():
             _prefer(code)
-        from evenhand.telemetry import quiet
+        from evenhand.workspace.telemetry import quiet
 
         quiet()
         from models.bundle import ModelBundle

@@ -15,8 +15,8 @@ from typing import Any
 
 from evenhand.errors import ModelError, OutsideError
 from evenhand.store.schema import first_line
-from evenhand.telemetry import quiet
-from evenhand.workspace import Workspace
+from evenhand.workspace.telemetry import quiet
+from evenhand.workspace.workspace import Workspace
 
 quiet()
 

@@ -13,12 +13,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from evenhand.errors import PolicyMismatch
-from evenhand.files import atomic_path
-from evenhand.lake import SCORES, decision_files, score_file
-from evenhand.progress import Progress
-from evenhand.workspace import Workspace
+from evenhand.workspace.files import atomic_path
+from evenhand.workspace.lake import SCORES, decision_files, score_file
+from evenhand.workspace.progress import Progress
+from evenhand.workspace.workspace import Workspace
 from models.bundle import ModelBundle
-from models.encoder import Floats32
+from models.encoders.encoder import Floats32
 
 #: Vectors of texts kept between shards: 100,000 of 768 float16 numbers are 150 MB.
 REMEMBERED = 100_000

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from evenhand.draws import make_draw
+from evenhand.batches.draw import make_draw
+from evenhand.flags import publish_flags
 from evenhand.ingest import ingest_decisions
-from evenhand.lake import SCORES, decision_files, score_file
-from evenhand.records import Ruling
-from evenhand.samples import sample_policies
+from evenhand.records.batches import ROLES
+from evenhand.records.decision import Ruling
 from evenhand.store import DrawnItem, Store, User
-from evenhand.store.records import ROLES
 from evenhand.synthetic import generate
-from evenhand.workspace import Workspace, create_workspace
-from models.flags import publish_flags
-from models.words import words
+from evenhand.synthetic.sample_policies import sample_policies
+from evenhand.workspace.lake import SCORES, decision_files, score_file
+from evenhand.workspace.workspace import Workspace, create_workspace
+from models.explain.split_words import words
 
 MODEL = "evenhand-1"
 AT = datetime(2026, 4, 1, tzinfo=UTC)

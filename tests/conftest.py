@@ -15,8 +15,8 @@ from sqlalchemy import create_engine, text
 
 from evenhand.store import Store
 from evenhand.synthetic import generate
-from evenhand.telemetry import quiet
-from evenhand.workspace import Workspace
+from evenhand.workspace.telemetry import quiet
+from evenhand.workspace.workspace import Workspace
 
 quiet()
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tiny encoder has nothing for a second thread

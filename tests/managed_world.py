@@ -5,10 +5,10 @@ from pathlib import Path
 
 import scored_world
 
-from evenhand.improvement import find_areas
+from evenhand.rates.improvement_areas import find_areas
+from evenhand.records.batches import ROLES
 from evenhand.store import Store, User
-from evenhand.store.records import ROLES
-from evenhand.workspace import Workspace
+from evenhand.workspace.workspace import Workspace
 
 CUT = date(2026, 3, 23)
 ACTION = "a briefing, and ![a picture](https://example.org/x.png)"  # a text that must not load a picture

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from evenhand.draws import make_draw
+from evenhand.batches.draw import make_draw
 from evenhand.ingest import ingest_decisions
-from evenhand.lake import SCORES, decision_files, score_file
-from evenhand.records import Ruling
-from evenhand.samples import sample_policies
+from evenhand.records.decision import Ruling
 from evenhand.store import Store
-from evenhand.workspace import create_workspace
+from evenhand.synthetic.sample_policies import sample_policies
+from evenhand.workspace.lake import SCORES, decision_files, score_file
+from evenhand.workspace.workspace import create_workspace
 
 MODEL = "evenhand-1"
 AT = datetime(2026, 4, 1, tzinfo=UTC)

@@ -6,10 +6,10 @@ from pathlib import Path
 from tiny_encoder import tiny_encoder
 
 from evenhand.ingest import ingest_decisions, ingest_rulings
-from evenhand.samples import sample_policies
 from evenhand.store import Store
 from evenhand.synthetic import generate
-from evenhand.workspace import Workspace, create_workspace, open_workspace
+from evenhand.synthetic.sample_policies import sample_policies
+from evenhand.workspace.workspace import Workspace, create_workspace, open_workspace
 
 
 @dataclass

@@ -7,9 +7,9 @@ import pytest
 from app_workspace import AT, MODEL, app_workspace, taken
 from streamlit.testing.v1 import AppTest
 
-from evenhand.conflicts import publish_conflicts
-from evenhand.lake import scan_decisions
-from evenhand.records import Ruling
+from evenhand.records.decision import Ruling
+from evenhand.similar.conflicts import publish_conflicts
+from evenhand.workspace.lake import scan_decisions
 
 MAIN = str(Path(__file__).resolve().parents[1] / "app" / "main.py")
 
@@ -155,7 +155,8 @@ def test_a_blind_reviewer_meets_no_open_case_among_flags_and_conflicts(tmp_path,
 def _all_flags() -> None:
     import streamlit as st
 
-    from app import published, session
+    from app import flag_pages as published
+    from app import session
 
     user = session.sign_in()
     found = published.page(
@@ -217,7 +218,8 @@ def test_the_data_layer_refuses_what_the_role_does_not_include(full, open_app):
     def reach():
         import streamlit as st
 
-        from app import published, session
+        from app import flag_pages as published
+        from app import session
         from evenhand.errors import UserError
 
         session.sign_in()

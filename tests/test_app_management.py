@@ -12,20 +12,22 @@ from app_workspace import app_workspace
 from managed_world import managed_world
 from streamlit.testing.v1 import AppTest
 
-from app import charts, measured, rate_words
-from app.heat_map import heat_map
+from app import figures as measured
+from app.charts import charts
+from app.charts.heat_map import heat_map
 from app.views import method, plan
 from app.views.error_rates import exact, table_rows
-from evenhand.change import change
-from evenhand.conflicts import publish_conflicts
-from evenhand.error_rates import EstimateTable, Rates, estimate_draws
-from evenhand.estimation import Estimate
-from evenhand.frames import scored_frame
-from evenhand.improvement import find_areas
-from evenhand.lake import scan_decisions
-from evenhand.plan import make_plan
-from evenhand.policy import titles
+from evenhand.batches.plan import make_plan
+from evenhand.batches.population import scored_frame
+from evenhand.rates.improvement_areas import find_areas
+from evenhand.rates.table import EstimateTable, Rates, estimate_draws
+from evenhand.records.policy import titles
+from evenhand.similar.conflicts import publish_conflicts
+from evenhand.statistics.change import change
+from evenhand.statistics.estimator import Estimate
 from evenhand.store import User
+from evenhand.wording import rates as rate_words
+from evenhand.workspace.lake import scan_decisions
 
 PAGES = ("overview", "error_rates", "improvement", "plan", "method")
 

@@ -7,7 +7,7 @@ from managed_world import managed_world
 from playwright.sync_api import Page, expect, sync_playwright
 from test_app_browser import CHROMIUM, FLAGS, Server, drawn
 
-from evenhand.error_rates import estimate_draws
+from evenhand.rates.table import estimate_draws
 
 pytestmark = [
     pytest.mark.browser,

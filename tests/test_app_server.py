@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from app.server import listen
-from evenhand.cli import main
+from cli.main import main
 from evenhand.errors import UserError
 from evenhand.store import Store, User
-from evenhand.workspace import create_workspace
+from evenhand.workspace.workspace import create_workspace
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_store import NOON, a_draw, a_ruling, an_item
 
-from evenhand.assignment import HOLD, share_out, week_start
 from evenhand.errors import SampleError, UserError
+from evenhand.records.batches import reads
 from evenhand.store import Store, User
-from evenhand.store.records import reads
+from evenhand.store.handing_out import HOLD, share_out, week_start
 
 LATER = NOON + HOLD
 

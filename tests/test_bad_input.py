@@ -11,11 +11,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from evenhand.cli import main
-from evenhand.lake import decision_files, scan_decisions
-from evenhand.records import MAX_TEXT
+from cli.main import main
+from evenhand.records.decision import MAX_TEXT
 from evenhand.store import Store
-from evenhand.workspace import open_workspace
+from evenhand.workspace.lake import decision_files, scan_decisions
+from evenhand.workspace.workspace import open_workspace
 
 POLICY = """
 version: v1

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evenhand.estimation import domain_totals
-from evenhand.sampling import Design, pareto_draw
+from evenhand.statistics.design import Design, pareto_draw
+from evenhand.statistics.estimator import domain_totals
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))

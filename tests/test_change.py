@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evenhand.change import change
-from evenhand.estimation import Estimate, domain_totals, estimates
+from evenhand.statistics.change import change
+from evenhand.statistics.estimator import Estimate, domain_totals, estimates
 
 
 def an_estimate(**changes):

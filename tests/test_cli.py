@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evenhand.cli import COMMANDS, main
+from cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[1]
 

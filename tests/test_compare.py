@@ -11,18 +11,19 @@ import pytest
 from small_workspace import small_workspace
 from streamlit.testing.v1 import AppTest
 
-from evenhand.cli import evenhand, main
-from evenhand.draws import make_draw
+from cli.main import evenhand, main
+from evenhand.batches.draw import make_draw
 from evenhand.errors import ModelError
 from evenhand.gold import gold, groups, marks, unseen
 from evenhand.ingest import ingest_rulings
-from evenhand.records import Ruling
+from evenhand.records.decision import Ruling
 from evenhand.store import User
 from evenhand.synthetic import generate
-from models import compare, promotion
-from models.compare import Checked, Comparison, check, kept
-from models.learned import load_learned, save_learned
-from models.paired import Difference, Slice
+from models import promotion
+from models.compare import versions as compare
+from models.compare.paired_slices import Difference, Slice
+from models.compare.versions import Checked, Comparison, check, kept
+from models.known_cases import load_learned, save_learned
 from models.registry import Registry
 from models.scoring import score
 from training.train import train

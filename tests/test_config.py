@@ -1,7 +1,7 @@
 import pytest
 
-from evenhand.config import parse_config
 from evenhand.errors import ConfigError
+from evenhand.workspace.config import parse_config
 
 
 def test_settings_reach_their_place():

@@ -8,13 +8,13 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenhand.cli import evenhand
-from evenhand.conflicts import COLUMNS, conflicts, group_texts, lies
+from cli.main import evenhand
 from evenhand.ingest import ingest_decisions
-from evenhand.normal_form import normal_form, squashed
-from evenhand.samples import sample_policies
+from evenhand.similar.conflicts import COLUMNS, conflicts, group_texts, lies
+from evenhand.similar.normal_form import normal_form, squashed
 from evenhand.synthetic import generate
-from evenhand.workspace import create_workspace
+from evenhand.synthetic.sample_policies import sample_policies
+from evenhand.workspace.workspace import create_workspace
 
 
 def decisions(*rows: tuple[str, str, str]) -> pl.DataFrame:

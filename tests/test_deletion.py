@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.deletion import LEAST, Found, log_odds, search, without
-from models.words import words
+from models.explain.deletion import LEAST, Found, log_odds, search, without
+from models.explain.split_words import words
 
 WORDS = ["tea", "cake", "rude", "mean", "kind", "walk", "rain", "song", "boat", "lamp"]
 

@@ -7,13 +7,13 @@ import pytest
 import scored_world
 from scored_world import AT, draw, rule, true_rate
 
-from evenhand.error_rates import estimate_draws
+from evenhand.batches.population import scored_frame, unscored
 from evenhand.errors import EstimateError, SampleError
-from evenhand.frames import scored_frame, unscored
-from evenhand.lake import decision_files, score_file
+from evenhand.flags import top_flags
+from evenhand.rates.table import estimate_draws
 from evenhand.report.model import collect
 from evenhand.store import User
-from models.flags import top_flags
+from evenhand.workspace.lake import decision_files, score_file
 
 
 def test_a_draw_keeps_its_frame_and_every_probability(world):

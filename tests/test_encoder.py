@@ -7,8 +7,8 @@ import pytest
 from tiny_encoder import tiny_encoder
 
 from evenhand.errors import ModelError
-from models import bundled_e5
-from models.encoder import check_encoder, length_batches, load_encoder
+from models.encoders import bundled_e5
+from models.encoders.encoder import check_encoder, length_batches, load_encoder
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from scored_world import AT, draw, rule
 
-from evenhand.enforcement import precision, ratio_interval, recall
-from evenhand.error_rates import Measure, measure_draws
-from evenhand.estimation import Estimate, domain_totals, estimates
-from evenhand.lake import decision_files
+from evenhand.rates.table import Measure, measure_draws
 from evenhand.report.dsa import scopes
 from evenhand.report.model import collect
-from evenhand.sampling import Design, pareto_draw
+from evenhand.statistics.design import Design, pareto_draw
+from evenhand.statistics.enforcement import precision, ratio_interval, recall
+from evenhand.statistics.estimator import Estimate, domain_totals, estimates
+from evenhand.workspace.lake import decision_files
 
 
 def an_estimate(rate, low, high, **changes):

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from scored_world import AT, draw, rule, true_rate
 
-from evenhand.change import change
-from evenhand.error_rates import estimate_draws
 from evenhand.errors import EstimateError
-from evenhand.panel import panel_queue
-from evenhand.records import Ruling
+from evenhand.rates.panel import panel_queue
+from evenhand.rates.table import estimate_draws
+from evenhand.records.decision import Ruling
+from evenhand.statistics.change import change
 
 
 def test_a_window_keeps_the_decisions_of_its_days_and_all_months_add_up_to_it(world):
@@ -60,7 +60,9 @@ def test_a_day_begins_at_midnight_utc_whatever_zone_the_decision_was_written_in(
 def test_views_weigh_decisions_and_without_any_the_question_is_refused(world, monkeypatch):
     ws, store, _ = world
     drawn = draw(world, budget=900)
-    monkeypatch.setattr("evenhand.reviewed.frame_hash", lambda _: drawn.frame_hash)  # as if drawn so
+    monkeypatch.setattr(
+        "evenhand.rates.reviewed_frame.frame_hash", lambda _: drawn.frame_hash
+    )  # as if drawn so
     rule(world, drawn)
     file = ws.root / drawn.frame_file
     frame = pl.read_parquet(file)
@@ -119,7 +121,9 @@ def test_modelled_cells_are_nearer_the_truth_than_thin_direct_rates(world):
 def test_one_item_decided_many_times_widens_the_interval_and_says_so(world, monkeypatch):
     ws, store, _ = world
     drawn = draw(world, budget=600)
-    monkeypatch.setattr("evenhand.reviewed.frame_hash", lambda _: drawn.frame_hash)  # as if drawn so
+    monkeypatch.setattr(
+        "evenhand.rates.reviewed_frame.frame_hash", lambda _: drawn.frame_hash
+    )  # as if drawn so
     rule(world, drawn)
     file = ws.root / drawn.frame_file
     frame, items = pl.read_parquet(file), store.items(drawn.draw_id)

@@ -7,15 +7,15 @@ import polars as pl
 import pytest
 from scored_world import AT, MODEL, draw, rule, true_rate
 
-from evenhand.error_rates import estimate_draws
 from evenhand.errors import EstimateError, SampleError
-from evenhand.estimation import Estimate
 from evenhand.ingest import ingest_decisions, ingest_rulings
-from evenhand.lake import SCORES, decision_files, score_file
-from evenhand.records import Ruling
-from evenhand.samples import sample_policies
+from evenhand.rates.table import estimate_draws
+from evenhand.records.decision import Ruling
+from evenhand.statistics.estimator import Estimate
 from evenhand.store import Store
-from evenhand.workspace import create_workspace
+from evenhand.synthetic.sample_policies import sample_policies
+from evenhand.workspace.lake import SCORES, decision_files, score_file
+from evenhand.workspace.workspace import create_workspace
 
 POLICY = "short-video/2026-02"
 COLUMNS = "case_id,text,language,market,queue,area,policy_version,label,moderator_id,decided_at"

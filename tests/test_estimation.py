@@ -8,9 +8,9 @@ from scipy.special import expit, logit
 from statsmodels.stats.proportion import proportion_confint
 
 from evenhand.errors import EstimateError
-from evenhand.estimation import Estimate, domain_totals, estimates, recalibrate
-from evenhand.intervals import mover, wilson
-from evenhand.sampling import Design, pareto_draw
+from evenhand.statistics.design import Design, pareto_draw
+from evenhand.statistics.estimator import Estimate, domain_totals, estimates, recalibrate
+from evenhand.statistics.intervals import mover, wilson
 
 
 @given(n=st.integers(1, 500), share=st.floats(0, 1))

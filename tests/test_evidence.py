@@ -2,8 +2,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.classifier import HeadSpec
-from models.evidence import GOLD_FOLDS, READINGS, Evidence, Taught, fold_of, pick
+from models.labels.classifier import HeadSpec
+from models.labels.readings import GOLD_FOLDS, READINGS, Evidence, Taught, fold_of, pick
 from training.second_stage import decided_lessons, group_folds
 
 HEADS = {

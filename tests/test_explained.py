@@ -10,12 +10,12 @@ import pytest
 from small_workspace import small_workspace
 from streamlit.testing.v1 import AppTest
 
-from evenhand.conflicts import publish_conflicts
-from evenhand.lake import scan_decisions
-from evenhand.samples import sample_policies
+from evenhand.flags import publish_flags
+from evenhand.similar.conflicts import publish_conflicts
 from evenhand.store import User
-from models.explanation import explain
-from models.flags import publish_flags
+from evenhand.synthetic.sample_policies import sample_policies
+from evenhand.workspace.lake import scan_decisions
+from models.explain.explanation import explain
 from models.registry import Registry
 from models.scoring import score
 from training.train import train

@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 from small_workspace import small_workspace
 
-from evenhand.lake import scan_decisions
-from models.deletion import Flip, Found, without
-from models.explanation import explain, found_in, sentence, shown
-from models.precedents import FAR, Precedents
+from evenhand.workspace.lake import scan_decisions
+from models.explain.deletion import Flip, Found, without
+from models.explain.explanation import explain, found_in, sentence, shown
+from models.explain.precedents import FAR, Precedents
+from models.explain.split_words import words
 from models.registry import Registry
-from models.words import words
 from training.train import train
 
 

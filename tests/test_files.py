@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from evenhand.errors import OutsideError
-from evenhand.files import atomic_path, write_text
+from evenhand.workspace.files import atomic_path, write_text
 
 
 def test_a_file_is_as_open_to_others_as_the_umask_says(tmp_path):

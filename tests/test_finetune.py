@@ -10,11 +10,11 @@ import pytest
 import torch
 from tiny_encoder import tiny_encoder
 
-from evenhand.config import ModelConfig
 from evenhand.errors import TrainingError
-from evenhand.samples import sample_policies
-from models.classifier import EncoderClassifier, heads_of
-from models.encoder import load_encoder
+from evenhand.synthetic.sample_policies import sample_policies
+from evenhand.workspace.config import ModelConfig
+from models.encoders.encoder import load_encoder
+from models.labels.classifier import EncoderClassifier, heads_of
 from training.finetune import Examples, batches, finetune, log_loss
 
 HEADS, _ = heads_of([policy for policy, _ in sample_policies()])

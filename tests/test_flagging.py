@@ -4,11 +4,11 @@ import pytest
 from scored_world import AT, MODEL, draw, rule
 
 from evenhand.errors import ModelError, UserError
-from evenhand.lake import scan_decisions, scan_scores
-from evenhand.records import Ruling
-from evenhand.verdict import VERDICT
-from models.flagging import FEATURES, PRIOR, Flagger, LabelView
-from models.flags import COLUMNS, top_flags
+from evenhand.flags import COLUMNS, top_flags
+from evenhand.records.decision import Ruling
+from evenhand.records.verdict import VERDICT
+from evenhand.workspace.lake import scan_decisions, scan_scores
+from models.flagger import FEATURES, PRIOR, Flagger, LabelView
 
 
 def a_view(n: int, seed: int = 0):

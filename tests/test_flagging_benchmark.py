@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from scipy.sparse import csr_matrix
 
-from models.metrics import average_precision
+from models.compare.metrics import average_precision
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 pytest.importorskip("cleanlab", reason="peers are not installed (pip group `peers`)")

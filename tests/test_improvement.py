@@ -8,11 +8,11 @@ import pytest
 from scipy import stats
 from scored_world import draw, rule
 
-from evenhand.cli import main
-from evenhand.error_rates import estimate_draws
+from cli.main import main
 from evenhand.errors import EstimateError, UserError
-from evenhand.estimation import Estimate
-from evenhand.improvement import FALSE_SHARE, elsewhere, find_areas, p_higher
+from evenhand.rates.improvement_areas import FALSE_SHARE, elsewhere, find_areas, p_higher
+from evenhand.rates.table import estimate_draws
+from evenhand.statistics.estimator import Estimate
 
 
 def estimate(errors: float, reviewed: int, population: int = 10_000) -> Estimate:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from evenhand.errors import EvenhandError, IngestError
 from evenhand.ingest import decisions as decisions_module
 from evenhand.ingest import ingest_decisions, ingest_rulings
-from evenhand.lake import DECISIONS, decision_files, scan_decisions
-from evenhand.policy import parse_policy
-from evenhand.records import MAX_TEXT, Decision, decision_id
+from evenhand.records.decision import MAX_TEXT, Decision, decision_id
+from evenhand.records.policy import parse_policy
 from evenhand.store import Store
-from evenhand.workspace import create_workspace
+from evenhand.workspace.lake import DECISIONS, decision_files, scan_decisions
+from evenhand.workspace.workspace import create_workspace
 
 POLICY_TEXT = """
 version: v1

@@ -7,12 +7,12 @@ import torch
 from tiny_encoder import tiny_encoder
 
 from evenhand.errors import ModelError
-from evenhand.samples import sample_policies
-from models.baseline import CharBaseline
-from models.bundled_e5 import NAME
-from models.classifier import EncoderClassifier, heads_of
-from models.encoder import load_encoder
-from models.int8 import Int8Linear
+from evenhand.synthetic.sample_policies import sample_policies
+from models.encoders.bundled_e5 import NAME
+from models.encoders.encoder import load_encoder
+from models.encoders.int8 import Int8Linear
+from models.labels.characters import CharBaseline
+from models.labels.classifier import EncoderClassifier, heads_of
 
 POLICIES = [policy for policy, _ in sample_policies()]
 HEADS, WHERE = heads_of(POLICIES)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.metrics import METRICS, bootstrap, ece, evaluate, lift_at
+from models.compare.metrics import METRICS, bootstrap, ece, evaluate, lift_at
 
 WRONG = np.array([1.0] * 10 + [0.0] * 190)
 

@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
-from evenhand.cells import cut_frames
-from evenhand.error_rates import estimate_draws
+from evenhand.batches.population import codes
 from evenhand.errors import EstimateError, SampleError
-from evenhand.estimation import calibrated, domain_totals, estimates, frame_totals, sample_totals
-from evenhand.frames import codes
-from evenhand.intervals import logit_t, wilson, wilson_rate
-from evenhand.sampling import (
+from evenhand.rates.cells import cut_frames
+from evenhand.rates.table import estimate_draws
+from evenhand.statistics.design import (
     Design,
     capped,
     hashed_uniform,
@@ -22,6 +20,8 @@ from evenhand.sampling import (
     pareto_draw,
     partial_probabilities,
 )
+from evenhand.statistics.estimator import calibrated, domain_totals, estimates, frame_totals, sample_totals
+from evenhand.statistics.intervals import logit_t, wilson, wilson_rate
 
 SUMS = (
     "population",

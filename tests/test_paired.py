@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from models.metrics import lift_at
-from models.paired import HIGHER_IS_BETTER, MARGIN, compare_rows, effective, metrics
+from models.compare.metrics import lift_at
+from models.compare.paired_slices import HIGHER_IS_BETTER, MARGIN, compare_rows, effective, metrics
 
 
 def some_rows(rng, n=400, *, rate=0.15, champion=1.5, challenger=1.5, language="en", start=0) -> pl.DataFrame:

@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 from scored_world import draw, rule, true_rate
 
-from evenhand.error_rates import estimate_draws
-from evenhand.partial import partly_reviewed
-from evenhand.sampling import Design, pareto_draw
+from evenhand.rates.table import estimate_draws
+from evenhand.rates.unfinished_batches import partly_reviewed
+from evenhand.statistics.design import Design, pareto_draw
 
 N = 2_000  # decisions: half in Thai with few errors, half in English with many
 

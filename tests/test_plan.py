@@ -2,10 +2,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from evenhand.batches.plan import make_plan
 from evenhand.errors import SampleError
-from evenhand.estimation import domain_totals, estimates
-from evenhand.plan import make_plan
-from evenhand.sampling import Design, pareto_draw
+from evenhand.statistics.design import Design, pareto_draw
+from evenhand.statistics.estimator import domain_totals, estimates
 
 OPTIONS = {"kappa": 1.0, "floor": 0.35, "cell_floor": 0.5, "cells": ("market", "area"), "by": "market",
            "minutes_per_case": 1.5}  # fmt: skip

@@ -1,8 +1,8 @@
 import pytest
 
 from evenhand.errors import PolicyError
-from evenhand.policy import diff_policies, parse_policy, titles
-from evenhand.samples import sample_policies
+from evenhand.records.policy import diff_policies, parse_policy, titles
+from evenhand.synthetic.sample_policies import sample_policies
 
 GOOD = """
 version: house/1

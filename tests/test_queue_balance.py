@@ -9,9 +9,9 @@ from app_workspace import app_workspace
 from streamlit.testing.v1 import AppTest
 from test_store import NOON, a_draw, a_ruling, an_item
 
-from evenhand.cli import main
+from cli.main import main
+from evenhand.batches.balance import own_queue, queue_balance
 from evenhand.errors import SampleError
-from evenhand.queue_balance import own_queue, queue_balance
 from evenhand.store import Store, User
 
 APP = """

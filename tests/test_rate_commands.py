@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from scored_world import draw, rule, true_rate
 
-from evenhand.cli import main
+from cli.main import main
 
 
 @pytest.fixture

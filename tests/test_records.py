@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenhand.errors import RecordError
-from evenhand.records import Decision, Ruling, decision_id
+from evenhand.records.decision import Decision, Ruling, decision_id
 
 
 def a_decision(**changes) -> Decision:

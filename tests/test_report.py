@@ -6,20 +6,20 @@ import polars as pl
 import pytest
 from scored_world import AT, draw, rule
 
-from evenhand.cli import main
-from evenhand.error_rates import estimate_draws
+from cli.main import main
 from evenhand.errors import EstimateError, UserError
-from evenhand.improvement import find_areas, remeasure
-from evenhand.policy import parse_policy
+from evenhand.rates.improvement_areas import find_areas, remeasure
+from evenhand.rates.table import estimate_draws
+from evenhand.records.policy import parse_policy
 from evenhand.report.charts import kinds_chart, scale, split_chart, trend_chart
 from evenhand.report.dsa import dsa_table, dsa_words
 from evenhand.report.method import draw_words
 from evenhand.report.model import collect
 from evenhand.report.narrative import narrative
 from evenhand.report.tables import tables
-from evenhand.report.words import Names, shown, within
 from evenhand.report.write import writer_for
-from evenhand.samples import sample_policies
+from evenhand.synthetic.sample_policies import sample_policies
+from evenhand.wording.words import Names, shown, within
 
 CUT = date(2026, 2, 16)
 OUTCOMES = ("total", "over_enforcement", "under_enforcement", "wrong_policy", "policy_unclear")

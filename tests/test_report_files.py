@@ -14,7 +14,7 @@ import pytest
 from pptx import Presentation
 from scored_world import AT, build, draw, rule
 
-from evenhand.cli import main
+from cli.main import main
 from evenhand.report.deck import FULL, clipped, needed, paged
 from evenhand.report.dsa import scopes
 from evenhand.report.model import collect

@@ -10,8 +10,8 @@ import pytest
 from pptx import Presentation
 from scored_world import AT, build, draw, rule
 
-from evenhand import reviewed
-from evenhand.cli import main
+from cli.main import main
+from evenhand.rates import reviewed_frame as reviewed
 from evenhand.report.dsa import reviewers_words
 from evenhand.report.method import method
 from evenhand.report.model import collect
@@ -189,7 +189,9 @@ def test_views_are_refused_where_no_decision_carries_any(world, capsys, tmp_path
     rule(world, drawn)
     file = world[0].root / drawn.frame_file
     pl.read_parquet(file).with_columns(exposure=pl.lit(None, pl.Float64)).write_parquet(file)
-    monkeypatch.setattr("evenhand.reviewed.frame_hash", lambda _: drawn.frame_hash)  # as if drawn so
+    monkeypatch.setattr(
+        "evenhand.rates.reviewed_frame.frame_hash", lambda _: drawn.frame_hash
+    )  # as if drawn so
     root = ["-w", str(world[0].root)]
     assert main([*root, "report", "--out", str(tmp_path / "r.csv"), "--weight", "exposure"]) == 2
     assert "no decision carries its views (column exposure)" in capsys.readouterr().err

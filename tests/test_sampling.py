@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenhand.commands.demo import held_again
+from cli.commands.demo import held_again
 from evenhand.errors import SampleError
-from evenhand.sampling import (
+from evenhand.statistics.design import (
     Design,
     hashed_uniform,
     pareto_draw,

@@ -8,12 +8,12 @@ from scipy.special import expit
 from scipy.stats import norm
 from scored_world import draw, rule
 
-from evenhand.cli import main
-from evenhand.error_rates import estimate_draws
+from cli.main import main
 from evenhand.errors import EstimateError
-from evenhand.estimation import domain_totals, estimates
-from evenhand.sampling import Design, pareto_draw, partial_probabilities
-from evenhand.sequential import daily_confidence, daily_critical_value, weekly_confidence
+from evenhand.rates.table import estimate_draws
+from evenhand.statistics.design import Design, pareto_draw, partial_probabilities
+from evenhand.statistics.estimator import domain_totals, estimates
+from evenhand.statistics.repeated_looks import daily_confidence, daily_critical_value, weekly_confidence
 
 DAYS, RUNS = 28, 120
 

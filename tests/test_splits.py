@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenhand.normal_form import normal_form
+from evenhand.similar.normal_form import normal_form
 from training.splits import PARTS, groups, split
 
 

@@ -24,8 +24,8 @@ from evenhand.errors import (
     UserError,
     WorkspaceError,
 )
-from evenhand.policy import parse_policy
-from evenhand.records import Ruling, decision_id
+from evenhand.records.decision import Ruling, decision_id
+from evenhand.records.policy import parse_policy
 from evenhand.store import DrawnItem, DrawRecord, Store, User
 from evenhand.store.schema import VERSION_TABLE, alembic_config, make_engine
 from evenhand.store.tables import APPEND_ONLY, Base

@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 
 from evenhand.errors import UserError
-from evenhand.samples import sample_policies
 from evenhand.synthetic import generate
 from evenhand.synthetic.generate import KINDS, LABELS, phrases
 from evenhand.synthetic.people import CLUSTERS, MARKETS
+from evenhand.synthetic.sample_policies import sample_policies
 
 
 @pytest.fixture(scope="module")

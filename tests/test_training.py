@@ -15,11 +15,11 @@ import pytest
 from small_workspace import small_workspace
 
 from evenhand.errors import ModelError, PolicyMismatch, TrainingError
-from evenhand.files import write_table
+from evenhand.flags import top_flags
 from evenhand.gold import gold
-from evenhand.lake import scan_decisions, scan_scores
-from models.explanation import explain
-from models.flags import top_flags
+from evenhand.workspace.files import write_table
+from evenhand.workspace.lake import scan_decisions, scan_scores
+from models.explain.explanation import explain
 from models.registry import Registry
 from models.scoring import score
 from training.examples import label_examples
@@ -166,7 +166,7 @@ def test_too_few_rulings_say_how_many_are_missing(tmp_path):
 
 
 def test_gold_carries_over_where_the_clause_did_not_change(trained):
-    from models.classifier import heads_of
+    from models.labels.classifier import heads_of
 
     small, *_ = trained
     rows = gold(small.ws, small.store)

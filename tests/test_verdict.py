@@ -9,18 +9,18 @@ import scored_world
 from scored_world import AT, draw
 from test_store import NOON, POLICY, a_draw, a_ruling, an_item
 
-from evenhand.error_rates import OUTCOMES, estimate_draws, measure_draws
+from evenhand.batches.population import scored_frame
 from evenhand.errors import RecordError
-from evenhand.frames import scored_frame
+from evenhand.flags import top_flags
 from evenhand.gold import gold
-from evenhand.panel import panel_phase
-from evenhand.policy import parse_policy
-from evenhand.records import Ruling, decision_id
+from evenhand.rates.panel import panel_phase
+from evenhand.rates.reviewed_frame import Window, reviewed
+from evenhand.rates.table import OUTCOMES, estimate_draws, measure_draws
+from evenhand.records.decision import Ruling, decision_id
+from evenhand.records.policy import parse_policy
+from evenhand.records.verdict import VERDICT, is_settled, with_verdicts
 from evenhand.report.confusions import confusion_rates
-from evenhand.reviewed import Window, reviewed
 from evenhand.store import Store
-from evenhand.verdict import VERDICT, is_settled, with_verdicts
-from models.flags import top_flags
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.words import runs_of, words
+from models.explain.split_words import runs_of, words
 
 TEXTS = st.text(
     st.one_of(

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.metrics import bootstrap, evaluate
+from models.compare.metrics import bootstrap, evaluate
 
 Floats = NDArray[np.float64]
 ENOUGH = 30  # decisions below which a slice gets no metrics

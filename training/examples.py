@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from evenhand.errors import TrainingError
-from evenhand.policy import PolicyVersion
-from models.classifier import HeadSpec
+from evenhand.records.policy import PolicyVersion
+from models.labels.classifier import HeadSpec
 from training.finetune import Examples
 
 ENOUGH = 50  # rulings below which nothing is trained

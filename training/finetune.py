@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 
-from evenhand.config import ModelConfig
 from evenhand.errors import TrainingError
-from evenhand.files import atomic_path
-from evenhand.progress import Progress
-from models.classifier import EncoderClassifier
+from evenhand.workspace.config import ModelConfig
+from evenhand.workspace.files import atomic_path
+from evenhand.workspace.progress import Progress
+from models.labels.classifier import EncoderClassifier
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.baseline import CharBaseline
 from models.bundle import ModelBundle
-from models.encoder import Floats32
-from models.evidence import GOLD_FOLDS, MOST, MOST_VECTORS, Taught, VectorHeads, fold_of, pick
-from models.flagging import FEATURES, Floats, Ints
+from models.encoders.encoder import Floats32
+from models.flagger import FEATURES, Floats, Ints
+from models.labels.characters import CharBaseline
+from models.labels.readings import GOLD_FOLDS, MOST, MOST_VECTORS, Taught, VectorHeads, fold_of, pick
 
 
 def group_folds(group: Ints, seed: int) -> Ints:

@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 import evenhand
 from evenhand.errors import TrainingError
 from evenhand.gold import gold, groups, marks
-from evenhand.lake import scan_decisions
-from evenhand.policy import PolicyVersion
-from evenhand.progress import Progress
+from evenhand.records.policy import PolicyVersion
 from evenhand.store import Store
-from evenhand.workspace import Workspace
+from evenhand.workspace.lake import scan_decisions
+from evenhand.workspace.progress import Progress
+from evenhand.workspace.workspace import Workspace
 from models.bundle import Manifest, ModelBundle, base_of, encode
-from models.classifier import EncoderClassifier, HeadSpec, heads_of
-from models.encoder import Encoder, Floats32, load_encoder
-from models.evidence import Evidence, Taught
-from models.flagging import Flagger
-from models.learned import save_learned
-from models.precedents import Precedents
+from models.encoders.encoder import Encoder, Floats32, load_encoder
+from models.explain.precedents import Precedents
+from models.flagger import Flagger
+from models.known_cases import save_learned
+from models.labels.classifier import EncoderClassifier, HeadSpec, heads_of
+from models.labels.readings import Evidence, Taught
 from models.registry import Registry
 from training import evaluate
 from training.examples import as_examples, data_hash, enough, label_examples

@@ -10,11 +10,12 @@ import pandas as pd
 import polars as pl
 import streamlit as st
 
-from app import published, session
-from app.rate_words import Titles, as_typed, day, domain_name
+from app import flag_pages as published
+from app import session
 from app.text import case_text
-from evenhand.conflicts import ACROSS, lies
+from evenhand.similar.conflicts import ACROSS, lies
 from evenhand.store import User
+from evenhand.wording.rates import Titles, as_typed, day, domain_name
 
 SHOWN = 200  # groups in the table; the command writes them all
 

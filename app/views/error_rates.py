@@ -8,10 +8,18 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from app import changes, charts, measured, session
-from app.heat_map import heat_map
-from app.measured import SPLITS, Scope
-from app.rate_words import (
+from app import changes, session
+from app import figures as measured
+from app.charts import charts
+from app.charts.heat_map import heat_map
+from app.figures import SPLITS, Scope
+from app.views.overview import headline
+from evenhand.errors import EstimateError
+from evenhand.rates.reviewed_frame import PERIODS
+from evenhand.rates.table import Estimand, EstimateTable, Weight
+from evenhand.report.write_csv import neutral
+from evenhand.statistics.estimator import Estimate
+from evenhand.wording.rates import (
     OUTCOMES,
     UNCLEAR,
     Titles,
@@ -26,14 +34,7 @@ from app.rate_words import (
     place_name,
     sentence,
 )
-from app.text import spoken
-from app.views.overview import headline
-from evenhand.error_rates import Estimand, EstimateTable, Weight
-from evenhand.errors import EstimateError
-from evenhand.estimation import Estimate
-from evenhand.report.words import listed
-from evenhand.report.write_csv import neutral
-from evenhand.reviewed import PERIODS
+from evenhand.wording.words import listed, spoken
 
 VIEWS = ("Rates", "Market × area", "Change")
 PIVOTS = (*SPLITS, "week", "month")

@@ -9,11 +9,13 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from app import case_card, explained, published, session
-from app.rate_words import domain_name
-from app.text import box, case_text, spoken
+from app import case_card, explained, session
+from app import flag_pages as published
+from app.text import box, case_text
 from evenhand.errors import EvenhandError
 from evenhand.store import User
+from evenhand.wording.rates import domain_name
+from evenhand.wording.words import spoken
 
 PAGE = 50
 _SHOW: dict[published.Show, str] = {

@@ -8,15 +8,27 @@ from datetime import UTC, date, datetime
 import pandas as pd
 import streamlit as st
 
-from app import measured, session
-from app.rate_words import Titles, as_typed, bullets, day, domain_name, evidence, number, place_name, sentence
-from app.text import figure, spoken
-from evenhand.error_rates import estimate_draws
+from app import figures as measured
+from app import session
+from app.text import figure
 from evenhand.errors import EstimateError, UserError
-from evenhand.estimation import Estimate
-from evenhand.improvement import FALSE_SHARE, Confusion, ImprovementArea, remeasure
-from evenhand.records import CAUSES
+from evenhand.rates.improvement_areas import FALSE_SHARE, Confusion, ImprovementArea, remeasure
+from evenhand.rates.table import estimate_draws
+from evenhand.records.decision import CAUSES
+from evenhand.statistics.estimator import Estimate
 from evenhand.store import Improvement, User
+from evenhand.wording.rates import (
+    Titles,
+    as_typed,
+    bullets,
+    day,
+    domain_name,
+    evidence,
+    number,
+    place_name,
+    sentence,
+)
+from evenhand.wording.words import spoken
 
 
 def page() -> None:

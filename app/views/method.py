@@ -7,9 +7,13 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from app import measured, session
-from app.measured import Batch
-from app.rate_words import (
+from app import figures as measured
+from app import session
+from app.figures import Batch
+from evenhand.errors import EstimateError
+from evenhand.rates.table import EstimateTable
+from evenhand.statistics.estimator import ENOUGH, RULED
+from evenhand.wording.rates import (
     Titles,
     as_typed,
     bullets,
@@ -21,11 +25,7 @@ from app.rate_words import (
     place_name,
     sentence,
 )
-from app.text import spoken
-from evenhand.error_rates import EstimateTable
-from evenhand.errors import EstimateError
-from evenhand.estimation import ENOUGH, RULED
-from evenhand.report.words import capital, listed
+from evenhand.wording.words import capital, listed, spoken
 
 _INTERVALS = {
     "logit-t": "from the spread of the weighted rulings, on the log-odds scale with Student's t, because enough errors outside the"

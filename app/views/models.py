@@ -9,12 +9,12 @@ import pandas as pd
 import streamlit as st
 
 from app import case_card, session
-from app.rate_words import domain_name
 from evenhand.store import User
+from evenhand.wording.rates import domain_name
 
 if TYPE_CHECKING:
-    from models.compare import Checked, Comparison
-    from models.paired import Slice
+    from models.compare.paired_slices import Slice
+    from models.compare.versions import Checked, Comparison
     from models.registry import Registry, Version
 
 SHOWN = {
@@ -83,7 +83,8 @@ def _round(value: float | None) -> str:
 
 def _beside_champion(registry: Registry, chosen: Version, versions: list[Version]) -> Checked | None:
     """The comparison with the champion, verdict first; None where it is still to be made."""
-    from models import compare, promotion
+    from models import promotion
+    from models.compare import versions as compare
 
     champion = next((row for row in versions if "champion" in row.aliases), None)
     if champion is None:
@@ -112,7 +113,7 @@ def _beside_champion(registry: Registry, chosen: Version, versions: list[Version
 
 
 def _comparison(found: Comparison) -> None:
-    from models.paired import MARGIN
+    from models.compare.paired_slices import MARGIN
 
     verdict = found.told(case_card.LANGUAGES)
     say = st.warning if found.losses else st.success if found.overall.verdict == "better" else st.info

@@ -8,8 +8,19 @@ from html import escape
 
 import streamlit as st
 
-from app import charts, measured, session
-from app.rate_words import (
+from app import figures as measured
+from app import session
+from app.charts import charts
+from app.text import figure
+from app.views.improvement import overdue
+from evenhand.errors import EstimateError
+from evenhand.rates.improvement_areas import ImprovementArea
+from evenhand.rates.reviewed_frame import PERIODS
+from evenhand.rates.table import EstimateTable
+from evenhand.records.batches import QueueProgress
+from evenhand.statistics.estimator import ENOUGH, RULED
+from evenhand.store import Improvement
+from evenhand.wording.rates import (
     OUTCOMES,
     Titles,
     bullets,
@@ -23,16 +34,7 @@ from app.rate_words import (
     sentence,
     short_evidence,
 )
-from app.text import figure, spoken
-from app.views.improvement import overdue
-from evenhand.error_rates import EstimateTable
-from evenhand.errors import EstimateError
-from evenhand.estimation import ENOUGH, RULED
-from evenhand.improvement import ImprovementArea
-from evenhand.report.words import capital, listed
-from evenhand.reviewed import PERIODS
-from evenhand.store import Improvement
-from evenhand.store.records import QueueProgress
+from evenhand.wording.words import capital, listed, spoken
 
 _NEAREST = 5  # cells not known yet that are named
 _LARGEST = 4  # slices that stand out and are named

@@ -8,13 +8,16 @@ import pandas as pd
 import polars as pl
 import streamlit as st
 
-from app import charts, measured, session
-from app.rate_words import Titles, as_typed, domain_name, sentence
-from app.text import figure, spoken
+from app import figures as measured
+from app import session
+from app.charts import charts
+from app.text import figure
+from evenhand.batches.plan import KAPPAS, Plan, make_plan
+from evenhand.batches.population import scored_frame
 from evenhand.errors import SampleError
-from evenhand.frames import scored_frame
-from evenhand.lake import decision_files, scored_models
-from evenhand.plan import KAPPAS, Plan, make_plan
+from evenhand.wording.rates import Titles, as_typed, domain_name, sentence
+from evenhand.wording.words import spoken
+from evenhand.workspace.lake import decision_files, scored_models
 
 _BY = ("market", "area", "language", "queue", "policy_version")
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import streamlit as st
 
-from app import case_card, published, session
-from app.text import case_text, spoken
+from app import case_card, session
+from app import flag_pages as published
+from app.text import case_text
+from evenhand.batches.balance import own_queue
 from evenhand.errors import UserError
-from evenhand.queue_balance import own_queue
-from evenhand.records import CAUSES, ERROR_CLASSES, Ruling
+from evenhand.records.decision import CAUSES, ERROR_CLASSES, Ruling
 from evenhand.store import DrawnItem, DrawRecord, User
+from evenhand.wording.words import spoken
 
 SKIP_REASONS = (
     "content no longer there",

@@ -1,4 +1,4 @@
-"""The rules of `evenhand.records`, for whole columns at once. A property test holds the two together."""
+"""The rules of `evenhand.records.decision`, for whole columns at once. A property test holds the two together."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import polars as pl
 
 from evenhand.errors import IngestError
 from evenhand.ingest.readers import BadRow, Chunk, printable
-from evenhand.policy import PolicyVersion
-from evenhand.records import MAX_TEXT
+from evenhand.records.decision import MAX_TEXT
+from evenhand.records.policy import PolicyVersion
 
 Check = tuple[str, pl.Expr, pl.Expr]  # column, true where the row is bad, reason (a text expression)
 

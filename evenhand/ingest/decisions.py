@@ -17,13 +17,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from evenhand.errors import IngestError, OutsideError
-from evenhand.files import refused_by_disk
 from evenhand.ingest import checks
 from evenhand.ingest.quarantine import IngestReport, Quarantine
 from evenhand.ingest.readers import BadRow, printable, read_rows
-from evenhand.lake import DECISIONS, decision_files
-from evenhand.policy import PolicyVersion
-from evenhand.workspace import Workspace
+from evenhand.records.policy import PolicyVersion
+from evenhand.workspace.files import refused_by_disk
+from evenhand.workspace.lake import DECISIONS, decision_files
+from evenhand.workspace.workspace import Workspace
 
 REQUIRED = (
     "case_id",

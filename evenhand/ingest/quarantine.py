@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evenhand.files import atomic_path
 from evenhand.ingest.readers import BadRow
+from evenhand.workspace.files import atomic_path
 
 _SCHEMA = pa.schema(
     [

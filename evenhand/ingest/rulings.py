@@ -10,10 +10,10 @@ from evenhand.errors import IngestError, PolicyError, RecordError
 from evenhand.ingest import checks
 from evenhand.ingest.quarantine import IngestReport, Quarantine
 from evenhand.ingest.readers import BadRow, printable, read_rows
-from evenhand.policy import PolicyVersion
-from evenhand.records import Ruling, decision_id
+from evenhand.records.decision import Ruling, decision_id
+from evenhand.records.policy import PolicyVersion
 from evenhand.store import Store
-from evenhand.workspace import Workspace
+from evenhand.workspace.workspace import Workspace
 
 REQUIRED = ("case_id", "area", "policy_version", "label", "sme_id", "ruled_at")
 OPTIONAL = ("decision_moderator_id", "error_class", "cause", "confidence", "rationale")

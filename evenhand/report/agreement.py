@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from evenhand.error_rates import Measure
-from evenhand.panel import panel_phase
+from evenhand.rates.panel import panel_phase
+from evenhand.rates.table import Measure
 from evenhand.store import Store
 
 

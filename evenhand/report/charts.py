@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from evenhand.error_rates import Rates
-from evenhand.estimation import Estimate
+from evenhand.rates.table import Rates
 from evenhand.report.model import Report, Split, Unit
-from evenhand.report.words import KINDS, UNKNOWN, percent, shown
+from evenhand.statistics.estimator import Estimate
+from evenhand.wording.words import KINDS, UNKNOWN, percent, shown
 
 _STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 

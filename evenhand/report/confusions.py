@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from evenhand.error_rates import Measure
-from evenhand.estimation import Estimate, Totals, domain_totals, estimates
-from evenhand.two_phase import second_phase
-from evenhand.verdict import is_confusion
+from evenhand.rates.table import Measure
+from evenhand.records.verdict import is_confusion
+from evenhand.statistics.estimator import Estimate, Totals, domain_totals, estimates
+from evenhand.statistics.second_phase import second_phase
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evenhand.enforcement import Indicator, precision, recall
-from evenhand.error_rates import Rates
-from evenhand.report.cells import EVIDENCE, Cell, Column, Table, evidence_cells, rate_cells, rate_columns
+from evenhand.rates.table import Rates
+from evenhand.report.columns import EVIDENCE, Cell, Column, Table, evidence_cells, rate_cells, rate_columns
 from evenhand.report.model import Report
-from evenhand.report.words import LANGUAGES, OFFICIAL_EU, UNKNOWN, listed, percent, shown
+from evenhand.statistics.enforcement import Indicator, precision, recall
+from evenhand.wording.words import LANGUAGES, OFFICIAL_EU, UNKNOWN, listed, percent, shown
 
 DSA_TITLE = "DSA transparency: indicators of accuracy by language"
 #: The indicators' names in the templates: of the quantitative one in section 1.6, of the qualitative one for the rate of error.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from evenhand.estimation import ENOUGH, RULED
-from evenhand.improvement import FALSE_SHARE
+from evenhand.rates.improvement_areas import FALSE_SHARE
 from evenhand.report.model import Drawn, Report
 from evenhand.report.narrative import SLICES
 from evenhand.report.tables import modelled_basis
-from evenhand.report.words import (
+from evenhand.statistics.estimator import ENOUGH, RULED
+from evenhand.wording.words import (
     Names,
     capital,
     day,

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from evenhand.change import Change, change
-from evenhand.error_rates import (
+from evenhand.batches.population import DOMAINS
+from evenhand.errors import EstimateError
+from evenhand.rates.improvement_areas import ImprovementArea, areas_in
+from evenhand.rates.reviewed_frame import with_periods
+from evenhand.rates.table import (
     OUTCOMES,
     Estimand,
     EstimateTable,
@@ -19,17 +22,14 @@ from evenhand.error_rates import (
     outside_of,
     table_of,
 )
-from evenhand.errors import EstimateError
-from evenhand.frames import DOMAINS
-from evenhand.improvement import ImprovementArea, areas_in
 from evenhand.report.agreement import Agreement, agreement
-from evenhand.report.basis import Basis
 from evenhand.report.confusions import ConfusionRate, confusion_rates
 from evenhand.report.skipped import Skipped, skipped
-from evenhand.report.words import Names, day
-from evenhand.reviewed import with_periods
+from evenhand.statistics.change import Change, change
 from evenhand.store import DrawRecord, Improvement, QueueProgress, Store
-from evenhand.workspace import Workspace
+from evenhand.wording.basis import Basis
+from evenhand.wording.words import Names, day
+from evenhand.workspace.workspace import Workspace
 
 Unit = Literal["week", "month"]
 #: What a report can be split by. Moderators are left out: it is about guidance, tools and training, not about people.
@@ -159,7 +159,7 @@ def collect(
 
     `compare` is the other period, in the same form; without it, the period of equal length before `since`, if `since` is given.
     `by`: columns of SPLITS, crossed with "+". `weight`, `estimand`, `daily_looks` and `weekly_looks` as of
-    `evenhand.error_rates.estimate_draws`. Raises EstimateError where there is no draw, no ruling in the period or in the
+    `evenhand.rates.table.estimate_draws`. Raises EstimateError where there is no draw, no ruling in the period or in the
     one named by `compare`, a column that cannot be split by, or what `estimate_draws` refuses.
     """
     crossings = _crossings(by, filters)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from evenhand.change import Change
-from evenhand.estimation import Estimate
-from evenhand.improvement import FALSE_SHARE
+from evenhand.rates.improvement_areas import FALSE_SHARE
 from evenhand.report.model import Area, Report, Split
-from evenhand.report.words import (
+from evenhand.statistics.change import Change
+from evenhand.statistics.estimator import Estimate
+from evenhand.wording.words import (
     KINDS,
     Names,
     capital,

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from evenhand.error_rates import Measure, Weight
-from evenhand.estimation import Estimate
-from evenhand.partial import partly_reviewed
-from evenhand.reviewed import Reviewed
+from evenhand.rates.reviewed_frame import Reviewed
+from evenhand.rates.table import Measure, Weight
+from evenhand.rates.unfinished_batches import partly_reviewed
+from evenhand.statistics.estimator import Estimate
 from evenhand.store import Store
-from evenhand.workspace import Workspace
+from evenhand.workspace.workspace import Workspace
 
 _LEFT = pl.col("skipped") & ~pl.col("ruled")
 

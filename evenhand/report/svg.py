@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date
 from html import escape
 
-from evenhand.estimation import Estimate
 from evenhand.report.charts import Chart, scale, step_name, trend_chart
 from evenhand.report.model import Report
-from evenhand.report.words import said, shown
+from evenhand.statistics.estimator import Estimate
+from evenhand.wording.words import said, shown
 
 _WIDE, _TALL = 150.0, 18.0  # of an interval
 _PLOT = (54.0, 34.0, 850.0, 262.0)  # of the trend: left, top, right, bottom

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from evenhand.estimation import Estimate
-from evenhand.report.cells import (
+from evenhand.report.columns import (
     EVIDENCE,
     Cell,
     Column,
@@ -19,7 +18,8 @@ from evenhand.report.cells import (
 from evenhand.report.dsa import dsa_table
 from evenhand.report.model import Area, Report, Split
 from evenhand.report.narrative import SLICES
-from evenhand.report.words import (
+from evenhand.statistics.estimator import Estimate
+from evenhand.wording.words import (
     OUTCOME_NAMES,
     UNKNOWN,
     capital,

@@ -9,17 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evenhand.change import Change
-from evenhand.error_rates import Rates
-from evenhand.estimation import Estimate
-from evenhand.files import write_text
-from evenhand.report.basis import Basis
+from evenhand.rates.table import Rates
 from evenhand.report.dsa import Scope, dsa_words, indicator_status, scopes
 from evenhand.report.method import method
 from evenhand.report.model import SPLITS, Period, Report
 from evenhand.report.narrative import narrative
 from evenhand.report.tables import state, verdict
-from evenhand.report.words import OUTCOME_NAMES
+from evenhand.statistics.change import Change
+from evenhand.statistics.estimator import Estimate
+from evenhand.wording.basis import Basis
+from evenhand.wording.words import OUTCOME_NAMES
+from evenhand.workspace.files import write_text
 
 COLUMNS = (
     "table", "period_first", "period_last", *SPLITS, "step", "outcome", "measure", "rate", "low", "high", "n_reviewed",

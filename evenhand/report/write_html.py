@@ -8,12 +8,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from evenhand.error_rates import Rates
-from evenhand.estimation import Estimate
-from evenhand.files import write_text
+from evenhand.rates.table import Rates
 from evenhand.report import svg
-from evenhand.report.cells import Cell, Column, Table, in_words, status
 from evenhand.report.charts import ceiling
+from evenhand.report.columns import Cell, Column, Table, in_words, status
 from evenhand.report.dsa import dsa_table, dsa_words
 from evenhand.report.method import method
 from evenhand.report.model import Report, Split
@@ -25,7 +23,9 @@ from evenhand.report.tables import (
     outcome_table,
     trend_table,
 )
-from evenhand.report.words import OUTCOME_NAMES, capital, day, evidence, percent, said, spoken
+from evenhand.statistics.estimator import Estimate
+from evenhand.wording.words import OUTCOME_NAMES, capital, day, evidence, percent, said, spoken
+from evenhand.workspace.files import write_text
 
 
 @dataclass(frozen=True, kw_only=True)

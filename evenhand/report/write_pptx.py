@@ -8,11 +8,9 @@ from typing import TypeVar
 
 from pptx.dml.color import RGBColor
 
-from evenhand.error_rates import Rates
-from evenhand.estimation import Estimate
-from evenhand.files import atomic_path
-from evenhand.report.cells import Cell, Table, in_words
+from evenhand.rates.table import Rates
 from evenhand.report.charts import kinds_chart, split_chart, trend_chart
+from evenhand.report.columns import Cell, Table, in_words
 from evenhand.report.deck import FULL, MARGIN, TOP, Deck, fill
 from evenhand.report.dsa import DSA_SOURCES, dsa_table, dsa_words, indicator_words, not_words, reviewers_words
 from evenhand.report.method import general, method
@@ -20,7 +18,8 @@ from evenhand.report.model import Report, Split
 from evenhand.report.narrative import SLICES, headline, narrative
 from evenhand.report.palette import BLUE, GREY, INK, KIND_COLOURS, VERSION_COLOURS
 from evenhand.report.tables import modelled_basis, state, then_words, verdict
-from evenhand.report.words import (
+from evenhand.statistics.estimator import Estimate
+from evenhand.wording.words import (
     KINDS,
     UNKNOWN,
     capital,
@@ -33,6 +32,7 @@ from evenhand.report.words import (
     spoken,
     within,
 )
+from evenhand.workspace.files import atomic_path
 
 T = TypeVar("T")
 _BARS, _GROUPS = 14, 9  # that a slide holds, single or by kind of error

@@ -10,16 +10,16 @@ from typing import Any
 import xlsxwriter
 from xlsxwriter.utility import xl_col_to_name
 
-from evenhand.files import atomic_path
-from evenhand.report.cells import Cell, Column, Table
 from evenhand.report.charts import Chart, Series, kinds_chart, scale, split_chart, trend_chart
+from evenhand.report.columns import Cell, Column, Table
 from evenhand.report.method import method
 from evenhand.report.model import Report, Split
 from evenhand.report.narrative import narrative
 from evenhand.report.palette import BLUE, GREY, INK, KIND_COLOURS, LINE, PALE, VERSION_COLOURS
 from evenhand.report.tables import tables
-from evenhand.report.words import UNKNOWN, spoken
 from evenhand.report.write_csv import neutral
+from evenhand.wording.words import UNKNOWN, spoken
+from evenhand.workspace.files import atomic_path
 
 _FORMATS = {
     "percent": "0.0%",

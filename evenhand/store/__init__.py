@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from evenhand.store.records import (
+from evenhand.records.batches import (
     AddResult,
     DrawnItem,
     DrawRecord,

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from evenhand.assignment import HOLD, Absence, absences, first_for, week_start
 from evenhand.errors import SampleError
+from evenhand.records.batches import DrawnItem, Handout, OpenItem, User
 from evenhand.store.base import StoreBase, values
 from evenhand.store.draws import ITEM_FIELDS
+from evenhand.store.handing_out import HOLD, Absence, absences, first_for, week_start
 from evenhand.store.people import all_users
 from evenhand.store.queries import is_current, is_ruled, is_skipped
-from evenhand.store.records import DrawnItem, Handout, OpenItem, User
 from evenhand.store.tables import AssignmentRow, DrawRow, ItemRow, RulingRow, SkipRow
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, func, insert, select
 
 from evenhand.errors import SampleError
+from evenhand.records.batches import DrawnItem, DrawRecord, QueueProgress
 from evenhand.store.base import StoreBase, note, values
 from evenhand.store.queries import in_slice, is_ruled, is_skipped
-from evenhand.store.records import DrawnItem, DrawRecord, QueueProgress
 from evenhand.store.tables import DrawRow, ItemRow, SkipRow
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from evenhand.errors import UserError
+from evenhand.records.batches import LiveModel, User
 from evenhand.store.base import StoreBase, values
 from evenhand.store.base import note as audit_note
-from evenhand.store.records import LiveModel, User
 from evenhand.store.tables import LiveRow, UserRow
 
 _LIVE_FIELDS = tuple(f.name for f in fields(LiveModel))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, select
 
 from evenhand.errors import PolicyError
-from evenhand.policy import PolicyVersion, parse_policy, policy_hash
+from evenhand.records.policy import PolicyVersion, parse_policy, policy_hash
 from evenhand.store.base import StoreBase, note
 from evenhand.store.tables import PolicyRow
 

@@ -47,5 +47,7 @@ def in_slice(
         wanted.append(ItemRow.market.in_(markets))
     if languages:
         tags = [func.substr(ItemRow.language, 1, len(one) + 1) == f"{one}-" for one in languages]
-        wanted.append(or_(ItemRow.language.in_(languages), *tags))  # as `evenhand.store.records.reads` has it
+        wanted.append(
+            or_(ItemRow.language.in_(languages), *tags)
+        )  # as `evenhand.records.batches.reads` has it
     return and_(*wanted)

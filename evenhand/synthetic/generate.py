@@ -12,11 +12,11 @@ import polars as pl
 import yaml
 
 from evenhand.errors import UserError
-from evenhand.files import atomic_path
-from evenhand.policy import PolicyVersion
-from evenhand.records import decision_id
-from evenhand.samples import sample_policies
+from evenhand.records.decision import decision_id
+from evenhand.records.policy import PolicyVersion
 from evenhand.synthetic.people import CLUSTERS, MARKETS, Moderator, moderators, wrong_label
+from evenhand.synthetic.sample_policies import sample_policies
+from evenhand.workspace.files import atomic_path
 
 START = date(2026, 1, 5)
 DAYS = 84

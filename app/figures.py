@@ -1,0 +1,132 @@
+"""What the manager's pages ask of the domain, kept until a ruling, a skip or a draw is new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import polars as pl
+import streamlit as st
+
+from app import session
+from evenhand.batches.population import DOMAINS
+from evenhand.rates.improvement_areas import ImprovementArea, find_areas
+from evenhand.rates.table import Estimand, EstimateTable, Weight, estimate_draws, measure_draws
+from evenhand.records.batches import QueueProgress
+from evenhand.store import DrawRecord
+
+SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")  # no league table of people
+Stamp = tuple[str, int, int, int]  # workspace, rulings, of them taken back, draws
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Which decisions a rate is about, and what it is a share of."""
+
+    since: date | None = None
+    until: date | None = None  # exclusive
+    where: tuple[tuple[str, str], ...] = ()
+    weight: Weight = "decisions"
+    estimand: Estimand = "sme"
+
+    def of(self, **also: str) -> Scope:
+        """The same with `also` as filters."""
+        where = {**dict(self.where), **also}
+        return Scope(since=self.since, until=self.until, where=tuple(where.items()), weight=self.weight,
+                     estimand=self.estimand)  # fmt: skip
+
+    def within(self, since: date | None, until: date | None) -> Scope:
+        """The same, cut to the days from `since` up to, not including, `until`."""
+        first = max((day for day in (self.since, since) if day), default=None)
+        last = min((day for day in (self.until, until) if day), default=None)
+        return Scope(since=first, until=last, where=self.where, weight=self.weight, estimand=self.estimand)
+
+
+EVERYTHING = Scope()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What the frames in use hold: the values of each of SPLITS, and the first and last day."""
+
+    values: Mapping[str, list[str]]
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """How far a review batch is: as a whole, and in each market."""
+
+    draw: DrawRecord
+    whole: QueueProgress
+    markets: Mapping[str, QueueProgress]
+    certain: int  # cases that were drawn for certain
+
+
+def stamp() -> Stamp:
+    """What figures rest on; they are computed again when it changes."""
+    store = session.store()
+    return str(session.workspace().root), *store.ruling_count(), len(store.draws())
+
+
+@st.cache_data(show_spinner="Estimating", max_entries=128)
+def rates(at: Stamp, by: tuple[str, ...] = (), scope: Scope = EVERYTHING) -> EstimateTable:
+    """Error rates by `by` within `scope`; EstimateError as `evenhand.rates.table.estimate_draws` raises it."""
+    return estimate_draws(
+        session.workspace(), session.store(), by=by, since=scope.since, until=scope.until, filters=dict(scope.where),
+        weight=scope.weight, estimand=scope.estimand,
+    )  # fmt: skip
+
+
+@st.cache_data(show_spinner="Comparing slices", max_entries=8)
+def areas(at: Stamp) -> tuple[list[ImprovementArea], list[str]]:
+    """The slices that stand out, and what is to be said about them."""
+    notes: list[str] = []
+    return find_areas(session.workspace(), session.store(), notes=notes), notes
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def choices(at: Stamp) -> Choices:
+    """What can be asked for; EstimateError while there is no ruling on a drawn case."""
+    measure = measure_draws(session.workspace(), session.store(), notes=[])
+    frames = [part.frame.select(*SPLITS, "decided_at") for part in measure.parts]
+    every = pl.concat(frames)
+    days = every.select(pl.col("decided_at").min().alias("first"), pl.col("decided_at").max().alias("last"))
+    return Choices(
+        values={name: every[name].cast(pl.String).unique().sort().to_list() for name in SPLITS},
+        first=days["first"].item().date(),
+        last=days["last"].item().date(),
+    )
+
+
+def batches(at: Stamp) -> list[Batch]:
+    """Every review batch, the newest first."""
+    store = session.store()
+    newest_first = sorted(store.draws(), key=lambda draw: draw.created_at, reverse=True)
+    return [_batch(at, draw.draw_id, store.progress(draw.draw_id).skipped) for draw in newest_first]
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _batch(at: Stamp, draw_id: str, skipped: int) -> Batch:
+    store = session.store()
+    items = store.items(draw_id).select(
+        "market", "ruled", "take_all", (pl.col("skipped") & ~pl.col("ruled")).alias("skipped")
+    )
+    counts = (
+        items.group_by("market")
+        .agg(pl.len().alias("total"), pl.col("ruled").sum(), pl.col("skipped").sum())
+        .sort("market")
+    )
+    return Batch(
+        draw=store.draw(draw_id),
+        whole=QueueProgress(total=items.height, ruled=int(items["ruled"].sum()), skipped=int(items["skipped"].sum())),
+        markets={row.pop("market"): QueueProgress(**row) for row in counts.iter_rows(named=True)},
+        certain=int(items["take_all"].sum()),
+    )  # fmt: skip
+
+
+def day_after(day: date) -> date:
+    """The end of a period whose last day is `day`."""
+    return day + timedelta(days=1)

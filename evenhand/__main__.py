@@ -1,7 +1,0 @@
-"""`python -m evenhand`."""
-
-import sys
-
-from evenhand.cli import main
-
-sys.exit(main())

@@ -1,0 +1,289 @@
+"""The population of a draw: scored decisions without an earlier ruling, read file by file.
+
+A score file mirrors its decision file, so each pair is joined alone: memory is one file and the columns asked for, and a frame of
+ten million decisions is read in one pass.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple, overload
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from evenhand.errors import SampleError
+from evenhand.records.policy import PolicyVersion
+from evenhand.records.verdict import settled_by, without_settled
+from evenhand.store import Store
+from evenhand.workspace.lake import DECISIONS, SCORES, decision_files, scan_decisions, score_file
+from evenhand.workspace.workspace import Workspace
+
+Ints = NDArray[np.int64]
+
+#: Columns a frame can be filtered by and an error rate split by.
+DOMAINS = (
+    "market",
+    "area",
+    "language",
+    "queue",
+    "team",
+    "content_type",
+    "policy_version",
+    "moderator_id",
+    "label",
+)
+#: What else a frame keeps of a decision: when it was made, how often it was seen, and what it shares with others.
+ABOUT = ("decided_at", "exposure", "text_hash", "conversation_id")
+#: Where each error class can occur at all.
+MAY = ("may_over", "may_under", "may_wrong")
+FRAME = ("decision_id", *DOMAINS, *ABOUT, "p_overturn", *MAY)
+_ROW_GROUP = 1 << 17
+_POLICY = ["policy_version", "area", "label"]
+
+
+class LeftOut(NamedTuple):
+    """Decisions of a period and filter that cannot be drawn, by the reason."""
+
+    ruled: int = 0  # scored, but settled by a ruling
+    unscored: int = (
+        0  # no score by the model: not scored yet, or under a policy version that it does not cover
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Population:
+    """Which decisions can be drawn: pairs of decision and score file, what to leave out, and what their labels allow.
+
+    Taken down once, so that every pass sees the same decisions whatever is taken in meanwhile.
+    """
+
+    files: tuple[tuple[Path, Path | None], ...]  # no score file: nothing of it is scored
+    filters: Mapping[str, str]
+    rulings: pl.DataFrame  # the current ones
+    flags: pl.DataFrame  # MAY by policy version, area and label
+
+    def shards(self, columns: Sequence[str] = FRAME) -> Iterator[tuple[pl.DataFrame, LeftOut]]:
+        """File by file the frame's `columns`, and the decisions of the period and filters that were left out."""
+        for decisions, scores in self.files:
+            yield self._shard(decisions, scores, list(columns))
+
+    def _shard(
+        self, decisions: Path, scores: Path | None, columns: list[str]
+    ) -> tuple[pl.DataFrame, LeftOut]:
+        keys = settled_by(self.rulings)
+        wanted = {
+            "decision_id",
+            *columns,
+            *keys,
+            *self.filters,
+            *(_POLICY if set(columns) & set(MAY) else ()),
+        }
+        judged = {"decision_id", *columns} & set(SCORES.names()) - (
+            wanted & set(DECISIONS.names()) - {"decision_id"}
+        )
+        rows = _read(decisions, DECISIONS, wanted)
+        rows = rows.filter(_fits(self.filters))
+        every = rows.height
+        judgements = (
+            pl.DataFrame(schema=SCORES).select(judged) if scores is None else _read(scores, SCORES, judged)
+        )
+        rows = rows.join(judgements, on="decision_id", how="inner", validate="1:1", maintain_order="left")
+        scored = rows.height
+        rows = without_settled(rows, self.rulings)
+        if set(columns) & set(MAY):
+            rows = rows.join(self.flags, on=_POLICY, how="left", maintain_order="left")
+        return rows.select(columns), LeftOut(ruled=scored - rows.height, unscored=every - scored)
+
+
+def _read(file: Path, schema: pl.Schema, names: set[str]) -> pl.DataFrame:
+    found = pl.scan_parquet(
+        file, hive_partitioning=False, schema=schema, missing_columns="insert", extra_columns="ignore"
+    )
+    return found.select([name for name in schema.names() if name in names]).collect()
+
+
+def population(
+    ws: Workspace,
+    store: Store,
+    model: str,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    filters: Mapping[str, str] | None = None,
+) -> Population:
+    """What `model` ("evenhand-3") scored of the days from `since` up to, not including, `until`; `filters` like {"market": "TH"}.
+
+    Raises SampleError if a filter names a column that a frame does not have.
+    """
+    filters = dict(filters or {})
+    if unknown := sorted(set(filters) - set(DOMAINS)):
+        raise SampleError(f"cannot filter by {unknown[0]!r}; use one of {', '.join(DOMAINS)}")
+    pairs = ((file, score_file(ws, model, file)) for file in decision_files(ws, since, until))
+    return Population(
+        files=tuple((file, scores if scores.exists() else None) for file, scores in pairs),
+        filters=filters,
+        rulings=store.rulings(),
+        flags=_error_flags(store.policies()),
+    )
+
+
+def decisions_in(
+    ws: Workspace,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    filters: Mapping[str, str] | None = None,
+) -> int:
+    """How many decisions the lake holds of a period and filters, scored or not."""
+    rows = scan_decisions(ws, since=since, until=until)
+    return int(rows.filter(_fits(filters or {})).select(pl.len()).collect().item())
+
+
+def unscored(
+    ws: Workspace,
+    model: str,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    filters: Mapping[str, str] | None = None,
+) -> dict[str, int]:
+    """How many decisions of a period and filters have no score by `model`, by policy version; no entry for a version without any.
+
+    Not scored yet, or under a policy version that the model does not cover.
+    """
+    missing: Counter[str] = Counter()
+    for file in decision_files(ws, since, until):
+        scores = score_file(ws, model, file)
+        known = pl.scan_parquet(scores) if scores.exists() else pl.LazyFrame(schema=SCORES)
+        if known.select(pl.len()).collect().item() == pl.scan_parquet(file).select(pl.len()).collect().item():
+            continue  # told from the two footers
+        rows = pl.scan_parquet(file, hive_partitioning=False).filter(_fits(filters or {}))
+        left = rows.join(known.select("decision_id"), on="decision_id", how="anti")
+        missing.update(dict(left.group_by("policy_version").len().collect().iter_rows()))
+    return dict(sorted(missing.items()))
+
+
+def _fits(filters: Mapping[str, str]) -> pl.Expr:
+    return pl.all_horizontal(pl.lit(True), *(pl.col(name) == value for name, value in filters.items()))
+
+
+def scored_frame(
+    ws: Workspace,
+    store: Store,
+    model: str,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    filters: Mapping[str, str] | None = None,
+    columns: Sequence[str] = FRAME,
+) -> tuple[pl.DataFrame, LeftOut]:
+    """The population of `population` as one table, in the lake's order; and what was left out of it.
+
+    `columns` of FRAME, or predicted_label and reasons; the DOMAINS are categorical. Raises SampleError where nothing is scored, or
+    everything ruled.
+    """
+    found = population(ws, store, model, since=since, until=until, filters=filters)
+    return collected(found.shards(columns), model)
+
+
+def collected(shards: Iterator[tuple[pl.DataFrame, LeftOut]], model: str) -> tuple[pl.DataFrame, LeftOut]:
+    """The shards as one table with categorical DOMAINS; and what they left out. Raises as `scored_frame`."""
+    parts, ruled, unscored = [], 0, 0
+    for part, left_out in shards:
+        parts.append(coded(part))
+        ruled, unscored = ruled + left_out.ruled, unscored + left_out.unscored
+    frame = pl.concat(parts) if parts else pl.DataFrame()
+    if frame.is_empty() and not ruled:
+        without = f" ({unscored:,} decisions are there without a score)" if unscored else ""
+        raise SampleError(
+            f"no decision scored by {model} in this period and filter{without}; run `evenhand score` first"
+        )
+    if frame.is_empty():
+        raise SampleError("every decision in this period and filter has a ruling already; widen the period")
+    return frame, LeftOut(ruled, unscored)
+
+
+@overload
+def coded(frame: pl.DataFrame) -> pl.DataFrame: ...
+@overload
+def coded(frame: pl.LazyFrame) -> pl.LazyFrame: ...
+def coded(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame | pl.LazyFrame:
+    """The frame with categorical DOMAINS: four bytes a value instead of a text."""
+    known = frame.lazy().collect_schema().names()
+    return frame.with_columns(pl.col(name).cast(pl.Categorical) for name in DOMAINS if name in known)
+
+
+class FrameWriter:
+    """Writes a frame to one Parquet file, part by part, so that it never has to be in memory whole."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> FrameWriter:
+        return self
+
+    def write(self, rows: pl.DataFrame) -> None:
+        """Append `rows`, whose columns are those of the first part."""
+        table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self.file, table.schema, compression="lz4", use_dictionary=list(DOMAINS)
+            )
+        self._writer.write_table(table, row_group_size=_ROW_GROUP)
+
+    def __exit__(self, *problem: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def codes(frame: pl.DataFrame, columns: Sequence[str]) -> Ints:
+    """A code from 0 for each row's crossing of `columns`, shape (rows,); every code occurs. A missing value is one of its own."""
+    code = np.zeros(frame.height, np.int64)
+    for name in columns:
+        code = crossed(code, frame[name])
+    return code
+
+
+def crossed(code: Ints, column: pl.Series) -> Ints:
+    """Codes from 0 for the crossing of what `code` tells apart and a column of text, categories, days or truth values."""
+    if column.dtype in (pl.String, pl.Categorical):
+        column = column.cast(pl.Categorical).to_physical()
+    own = column.cast(pl.Int64).fill_null(-1).to_numpy()
+    own = _dense(own - own.min(initial=0))
+    return _dense(code * (int(own.max(initial=0)) + 1) + own)
+
+
+def _dense(code: Ints) -> Ints:
+    """The same classes, numbered from 0 without a gap, in the order of their codes."""
+    most = int(code.max(initial=0)) + 1
+    if most > max(4 * len(code), 1 << 20):
+        return np.unique(code, return_inverse=True)[1].astype(np.int64)
+    used = np.zeros(most, bool)
+    used[code] = True
+    return (np.cumsum(used) - 1)[code]
+
+
+def _error_flags(policies: Sequence[PolicyVersion]) -> pl.DataFrame:
+    """Which error classes a decision with this label can fall into."""
+    rows = [
+        {
+            "policy_version": policy.version,
+            "area": area.name,
+            "label": name,
+            "may_over": i > 0,
+            "may_under": i == 0,
+            "may_wrong": i > 0 and len(area.labels) > 2,
+        }
+        for policy in policies
+        for area in policy.areas
+        for i, name in enumerate(area.label_names)
+    ]
+    return pl.DataFrame(rows)

@@ -1,0 +1,95 @@
+"""The panel's queue, and what it said: SME rulings that several experts check together (see `evenhand.statistics.second_phase`)."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from evenhand.errors import EstimateError
+from evenhand.rates.reviewed_frame import Reviewed, verdicts_of
+from evenhand.records.verdict import is_overturned, is_settled
+from evenhand.statistics.second_phase import panel_asked, panel_chance, panel_order
+from evenhand.store import Store
+
+
+def panel_queue(store: Store, draw_id: str) -> pl.DataFrame:
+    """What a panel should rule on of a draw, in the order to work through it.
+
+    Columns decision_id, case_id, area, policy_version, market, language, text, label (the moderator's), ruled_label (the SME's),
+    panel_chance, done. It grows as SMEs rule; a case once in it stays unless its SME takes the ruling back or confirms what they
+    had overturned. Raises EstimateError while nothing is ruled.
+    """
+    items = store.items(draw_id)
+    rows = verdicts_of(store, with_chance(items, draw_id), _smes(store, draw_id)).filter(is_settled())
+    if rows.is_empty():
+        raise EstimateError(f"draw {draw_id}: no ruling of an SME yet, so nothing for a panel to check")
+    rows = _asked(rows, draw_id).filter("panel_asked")
+    answered = _panel(store, draw_id)["decision_id"]
+    return (
+        rows.with_columns(
+            pl.col("decision_id").is_in(answered.implode()).alias("done"),
+            pl.Series("_order", panel_order(draw_id, rows["decision_id"].to_list())),
+        )
+        .sort("_order")
+        .select(
+            "decision_id", "case_id", "area", "policy_version", "market", "language", "text", "label", "ruled_label",
+            "moderator_id", "panel_chance", "done",
+        )
+    )  # fmt: skip
+
+
+def panel_phase(store: Store, part: Reviewed, done: pl.DataFrame, notes: list[str]) -> pl.DataFrame:
+    """`done` with overturned, panel_chance, panel_asked, panel_answered, panel_label, panel_verdict and panel_class; same rows and order.
+
+    A panel's ruling on a case that was not in its queue has no known probability: it is left out, and `notes` says so.
+    """
+    draw_id = part.draw.draw_id
+    chances = with_chance(store.items(draw_id), draw_id).select("decision_id", "panel_chance")
+    asked = done.select("decision_id", "case_id", "area", "policy_version", "label")
+    word = verdicts_of(store, asked, _panel(store, draw_id)).select(
+        "decision_id",
+        pl.col("ruled_label").alias("panel_label"),
+        pl.col("verdict").alias("panel_verdict"),
+        pl.col("error_class").alias("panel_class"),
+    )
+    rows = done.join(chances, on="decision_id", how="left", validate="1:1", maintain_order="left")
+    rows = rows.join(word, on="decision_id", how="left", validate="1:1", maintain_order="left")
+    rows = _asked(rows, draw_id)
+    said = pl.col("panel_label").is_not_null()
+    by_hand = rows.filter(said & ~pl.col("panel_asked")).height
+    if by_hand:
+        notes.append(
+            f"draw {draw_id}: the panel ruled on {by_hand} cases that were not in its queue; they stay out of the correction"
+        )
+    rows = rows.with_columns((said & pl.col("panel_asked")).alias("panel_answered"))
+    queue, left = rows.filter("panel_asked").height, rows.filter(pl.col("panel_asked") & ~said).height
+    if left:
+        notes.append(
+            f"draw {draw_id}: {left} of {queue} cases of the panel's queue are open; they count as missing at random"
+        )
+    return rows
+
+
+def with_chance(items: pl.DataFrame, draw_id: str) -> pl.DataFrame:
+    """The items of a whole draw with `panel_chance`, the probability that a confirmation is checked."""
+    chance = panel_chance(items["p_overturn"].to_numpy(), items["pi"].to_numpy())
+    return items.with_columns(pl.Series("panel_chance", chance))
+
+
+def _asked(rows: pl.DataFrame, draw_id: str) -> pl.DataFrame:
+    overturned = rows.select(is_overturned()).to_series()
+    asked = panel_asked(
+        draw_id,
+        rows["decision_id"].to_list(),
+        overturned.to_numpy(),
+        np.asarray(rows["panel_chance"].to_numpy()),
+    )
+    return rows.with_columns(overturned.alias("overturned"), pl.Series("panel_asked", asked))
+
+
+def _smes(store: Store, draw_id: str) -> pl.DataFrame:
+    return store.rulings(draw_id=draw_id).filter(pl.col("source") != "panel")
+
+
+def _panel(store: Store, draw_id: str) -> pl.DataFrame:
+    return store.rulings(draw_id=draw_id).filter(pl.col("source") == "panel")

@@ -1,0 +1,90 @@
+"""Inclusion probabilities of a batch that is not finished: what was reviewed of it is a smaller sample of the same kind.
+
+Cases are handed out in queue order within a market and language (`evenhand.store.handing_out`), so what was reviewed there is a first part
+of the queue, but for skipped cases and the few in flight. See docs/decisions/0008-assignment.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from evenhand.statistics.design import partial_probabilities
+
+_DONE = pl.col("ruled_label").is_not_null()
+Lane = Mapping[
+    str, str
+]  # a part of the queue that was worked through in its order: {"market": "TH"}, or one language of it
+
+
+def partly_reviewed(
+    frame: pl.DataFrame, items: pl.DataFrame, smes: Mapping[str, int], draw_id: str, notes: list[str]
+) -> tuple[pl.DataFrame, list[Lane]]:
+    """The frame with the probabilities of what was reviewed, and the lanes that cannot be told yet.
+
+    `items` are the drawn cases with `ruled_label` (null: none yet) and `skipped`; `smes` says how many people ruled in each market.
+    Cases left out inside a lane count as missing at random, and are counted in `notes`. A lane without a sampled ruling is no
+    longer `inside`, and named.
+    """
+    parts, passed = _lanes(items, smes, draw_id, notes)
+    if passed:
+        notes.append(
+            f"draw {draw_id}: {passed} {'case is' if passed == 1 else 'cases are'} in flight or passed over in the queue;"
+            " missing at random"
+        )
+    untold: list[Lane] = []
+    every, inside = frame["pi"].to_numpy(writable=True), frame["inside"].to_numpy(writable=True)
+    for lane, drawn in parts:
+        done = drawn.filter(_DONE)
+        if done.height == drawn.height:
+            continue
+        rows = frame.select(pl.all_horizontal(pl.col(name) == value for name, value in lane.items()))
+        here = np.flatnonzero(rows.to_series().to_numpy())
+        pi, certain = every[here], done.filter("take_all").height
+        sampled = done.height - certain
+        if (sampled == 0 and (pi < 1).any()) or (certain == 0 and (pi >= 1).any()):
+            untold.append(lane)
+            inside[here] = False
+        else:
+            every[here] = partial_probabilities(pi, sampled=sampled, certain=certain)
+    if untold:
+        names = ", ".join(sorted(" ".join(lane.values()) for lane in untold))
+        notes.append(f"draw {draw_id}: too few rulings yet in {names}; outside the population for now")
+    return frame.with_columns(pl.Series("pi", every), pl.Series("inside", inside)), untold
+
+
+def _lanes(
+    items: pl.DataFrame, smes: Mapping[str, int], draw_id: str, notes: list[str]
+) -> tuple[list[tuple[Lane, pl.DataFrame]], int]:
+    """The lanes with their drawn cases, and how many cases were passed over in them.
+
+    A market is one lane if it was worked through as one queue: then each SME has at most one case in flight. Where more were passed
+    over, its languages went to different people, and each is a lane of its own. Where people stand in the queue decides, never
+    what they found.
+    """
+    lanes: list[tuple[Lane, pl.DataFrame]] = []
+    passed, apart = 0, []
+    for (market,), part in items.group_by("market", maintain_order=True):
+        one, split = _passed_over(part), part.partition_by("language", maintain_order=True)
+        several = [({"market": market, "language": own["language"][0]}, own) for own in split]
+        if one > smes.get(market, 0) and len(split) > 1:
+            lanes += several
+            passed += sum(_passed_over(own) for own in split)
+            apart.append(market)
+        else:
+            lanes.append(({"market": market}, part))
+            passed += one
+    if apart:
+        notes.append(
+            f"draw {draw_id}: languages of {', '.join(sorted(apart))} stand at different places in the queue; each is weighed"
+            " up by itself"
+        )
+    return lanes, passed
+
+
+def _passed_over(drawn: pl.DataFrame) -> int:
+    """Cases left open before the last that was ruled on, skipped ones not counted."""
+    last = pl.col("position").filter(_DONE).max()
+    return drawn.filter(~_DONE & ~pl.col("skipped") & (pl.col("position") < last)).height

@@ -1,0 +1,152 @@
+"""Rates, changes and periods in words: every figure with its interval and the number reviewed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+
+from evenhand.statistics.change import Change
+from evenhand.statistics.estimator import Estimate
+from evenhand.wording.words import KINDS, Names, capital, spoken
+
+#: The kinds of error, as a person reads them; the first is all of them together.
+OUTCOMES = {"total": "All errors", **KINDS}
+UNCLEAR = {"policy_unclear": "Policy unclear"}  # nobody's error, so in no sum
+Titles = Mapping[tuple[str, str], str]  # as `evenhand.records.policy.titles` gives them
+_NAMES = Names([])
+
+
+def number(estimate: Estimate) -> str:
+    """The rate, or that it is not known yet."""
+    if estimate.status == "unknown":
+        return "not known yet"
+    return f"≈ {estimate.rate:.1%}" if estimate.status == "modelled" else f"{estimate.rate:.1%}"
+
+
+def interval(estimate: Estimate) -> str:
+    """The two ends of the 95% interval."""
+    return f"{estimate.low:.1%} to {estimate.high:.1%}"
+
+
+def evidence(estimate: Estimate) -> str:
+    """Interval and reviews behind a rate; what is missing where it is not known yet."""
+    reviewed = f"{estimate.n_reviewed:,} reviewed"
+    if estimate.status == "measured":
+        if estimate.method == "census":
+            return f"every one of {estimate.population:,} reviewed"
+        return f"95% interval {interval(estimate)} · {reviewed}"
+    missing = f"{reviewed}, about {estimate.reviews_needed:,} more needed"
+    return (
+        f"modelled, {interval(estimate)} · {missing}"
+        if estimate.status == "modelled"
+        else f"{missing} to tell"
+    )
+
+
+def short_evidence(estimate: Estimate) -> str:
+    """The same for a place where another figure has said that intervals are 95% ones."""
+    return evidence(estimate).replace("95% interval ", "")
+
+
+def points(change: Change) -> str:
+    """A change in points, with its interval."""
+    return f"{_signed(change.difference)} points ({_signed(change.low)} to {_signed(change.high)})"
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def period(since: date | None, until: date | None) -> str:
+    """The days from `since` up to, not including, `until`, to stand after "decisions".
+
+    >>> period(date(2026, 1, 5), date(2026, 3, 1)), period(None, date(2026, 3, 1)), period(date(2026, 1, 5), None)
+    ('from 5 Jan 2026 to 28 Feb 2026', 'up to 28 Feb 2026', 'from 5 Jan 2026 on')
+    """
+    last = day(until - timedelta(days=1)) if until else None
+    if since is None:
+        return f"up to {last}" if last else "of all days"
+    return f"from {day(since)} to {last}" if last else f"from {day(since)} on"
+
+
+def day(value: date) -> str:
+    """A day as a person reads it.
+
+    >>> day(date(2026, 3, 2))
+    '2 Mar 2026'
+    """
+    return f"{value.day} {value:%b %Y}"
+
+
+def domain_name(column: str, value: str, titles: Titles, area: str = "") -> str:
+    """A value of a column as a person reads it: an area or a label by its title (`session.titles`), a label as `area` calls it.
+
+    >>> domain_name("area", "hate", {("hate", ""): "Hate speech"}), domain_name("queue", "live_video", {})
+    ('Hate speech', 'Live video')
+    """
+    if column == "language":
+        return _NAMES.value(column, value)
+    title = titles.get({"area": (value, ""), "label": (area, value)}.get(column, ("", "")))
+    return title or (spoken(value) if value.islower() and column != "policy_version" else value)
+
+
+def domain_names(where: Mapping[str, str], titles: Titles) -> dict[str, str]:
+    """The values of a slice as a person reads them, by column."""
+    area = where.get("area", "")
+    return {column: domain_name(column, value, titles, area) for column, value in where.items()}
+
+
+def place_name(where: Mapping[str, str], titles: Titles) -> str:
+    """A slice in words.
+
+    >>> place_name({"market": "TH", "area": "hate"}, {("hate", ""): "Hate speech"})
+    'Market: TH · Area: Hate speech'
+    """
+    return " · ".join(f"{spoken(column)}: {name}" for column, name in domain_names(where, titles).items())
+
+
+def sentence(text: str) -> str:
+    """A note as a sentence of its own."""
+    return f"{capital(text)}."
+
+
+def note(text: str) -> str:
+    """What the estimate says of itself, as a sentence: batches by their day, columns as a person reads them.
+
+    >>> note("draw draw-20260402-0930-868c25: 4 cases were skipped; split by policy_version")
+    'Batch of 2 Apr 2026, 09:30: 4 cases were skipped; split by policy version.'
+    """
+    said = re.sub(r"\b(policy_version|content_type|moderator_id)\b", lambda m: spoken(m[0]).lower(), text)
+    return sentence(named(said))
+
+
+def named(text: str) -> str:
+    """`text` with each batch by the day and time (UTC) it was drawn, instead of its id.
+
+    >>> named("draw-20260402-0930-868c25")
+    'batch of 2 Apr 2026, 09:30'
+    """
+
+    def name(found: re.Match[str]) -> str:
+        drawn = datetime.strptime(found[1], "%Y%m%d-%H%M")
+        return f"batch of {day(drawn)}, {drawn:%H:%M}"
+
+    return re.sub(r"(?:draw )?draw-(\d{8}-\d{4})-[0-9a-f]{6}", name, text)
+
+
+def bullets(notes: Iterable[str]) -> str:
+    """Notes as a list in Markdown."""
+    return "\n".join(f"- {as_typed(note(one))}" for one in notes)
+
+
+def as_typed(text: str) -> str:
+    r"""`text` for a place that reads Markdown, shown as it was typed: a name in the data makes no link and loads no picture.
+
+    A word joiner, which has no width, stands where an address would else be taken for a link.
+
+    >>> as_typed("a_b [c](d)")
+    'a\\_b \\[c\\](d)'
+    """
+    escaped = re.sub(r"([\\`*_\[\]<>~$:#|!&])", r"\\\1", text)
+    return re.sub(r"(?i)(?<=//)|(?<=www)(?=\.)|(?<=@)", "\u2060", escaped)

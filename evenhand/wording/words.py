@@ -1,0 +1,167 @@
+"""How a report says figures, places and days. Names come from the policy; a name from data can hold anything."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+
+from evenhand.records.policy import PolicyVersion, titles
+from evenhand.statistics.estimator import Estimate
+
+#: The kinds of error, never netted against each other, and what is nobody's error.
+KINDS = {
+    "over_enforcement": "Over-enforcement",
+    "under_enforcement": "Under-enforcement",
+    "wrong_policy": "Wrong label",
+}
+OUTCOME_NAMES = {"total": "All errors", **KINDS, "policy_unclear": "Policy unclear"}
+UNKNOWN = "not known yet"
+LANGUAGES = {
+    "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
+    "en": "English", "es": "Spanish", "et": "Estonian", "fa": "Persian", "fi": "Finnish", "fil": "Filipino", "fr": "French", "ga": "Irish", "he": "Hebrew",
+    "hi": "Hindi", "hr": "Croatian", "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese",
+    "km": "Khmer", "ko": "Korean", "lo": "Lao", "lt": "Lithuanian", "lv": "Latvian", "ms": "Malay", "mt": "Maltese", "my": "Burmese", "nl": "Dutch",
+    "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sk": "Slovak",
+    "sl": "Slovenian", "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "th": "Thai", "tl": "Tagalog", "tr": "Turkish",
+    "uk": "Ukrainian", "und": "Language unknown", "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese",
+}  # fmt: skip
+#: Official languages of the Member States, by which DSA Article 42(2)(c) breaks the indicators down.
+OFFICIAL_EU = (
+    "bg", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "ga", "hr", "hu", "it", "lt", "lv", "mt", "nl", "pl",
+    "pt", "ro", "sk", "sl", "sv",
+)  # fmt: skip
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff\u202a-\u202e\u2066-\u2069]+")
+
+
+def shown(text: str) -> str:
+    r"""A text from data on one line: control characters, line breaks and loose direction marks become a space.
+
+    >>> shown("two\nlines")
+    'two lines'
+    """
+    return _CONTROL.sub(" ", text).strip()
+
+
+def within(text: str) -> str:
+    """`text` for the inside of a sentence: a right-to-left name is isolated, so that the words around it stay in place."""
+    text = shown(text)
+    turns = any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in text)
+    return f"\u2068{text}\u2069" if turns else text
+
+
+def spoken(name: str) -> str:
+    """A machine's name as a person reads it.
+
+    >>> spoken("content_type")
+    'Content type'
+    """
+    return name.replace("_", " ").capitalize()
+
+
+def percent(share: float) -> str:
+    """A fraction in [0, 1] as a percentage."""
+    return f"{share:.1%}"
+
+
+def points(difference: float) -> str:
+    """A difference of two fractions, in percentage points.
+
+    >>> points(0.021), points(-0.0001)
+    ('+2.1', '0.0')
+    """
+    rounded = f"{100 * difference:+.1f}"
+    return "0.0" if rounded in ("+0.0", "-0.0") else rounded
+
+
+def moved(difference: float, low: float, high: float) -> str:
+    """A difference of two fractions with its interval, in percentage points."""
+    return f"{points(difference)} points, {points(low)} to {points(high)}"
+
+
+def said(estimate: Estimate) -> str:
+    """The rate, or that it is not known yet."""
+    return percent(estimate.rate) if estimate.status == "measured" else UNKNOWN
+
+
+def evidence(estimate: Estimate) -> str:
+    """What stands behind a rate, for brackets: interval and reviews; where it is not known, the reviews it would take."""
+    if estimate.status == "measured":
+        return f"{percent(estimate.low)} to {percent(estimate.high)}, {estimate.n_reviewed:,} reviewed"
+    return f"{estimate.n_reviewed:,} reviewed, {more_reviews(estimate.reviews_needed)} needed"
+
+
+def day(when: date) -> str:
+    """A day in words.
+
+    >>> day(date(2026, 3, 2))
+    '2 March 2026'
+    """
+    return f"{when.day} {when:%B %Y}"
+
+
+def capital(text: str) -> str:
+    """`text` with its first letter raised, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def more_reviews(count: int) -> str:
+    """How many more reviews it takes.
+
+    >>> more_reviews(1), more_reviews(1200)
+    ('about 1 more review', 'about 1,200 more reviews')
+    """
+    return f"about {count:,} more review{'' if count == 1 else 's'}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as a person lists them.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    found = list(words)
+    return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+
+
+class Names:
+    """Values of columns as a person reads them: languages, and areas and labels by the titles of a policy."""
+
+    def __init__(self, policies: Sequence[PolicyVersion], used: Sequence[str] = ()) -> None:
+        """Titles of the newest of the versions `used`; of other `policies` only for names that none of those has."""
+        in_use = [policy for policy in policies if policy.version in used]
+        known = {
+            key
+            for policy in in_use
+            for area in policy.areas
+            for name in ("", *area.label_names)
+            for key in ((area.name, name), ("", name))
+        }
+        elsewhere = {key: title for key, title in titles(policies).items() if key not in known}
+        self._titles = elsewhere | titles(in_use)
+
+    def value(self, column: str, value: str) -> str:
+        """One value of a column."""
+        if column == "language":
+            name = LANGUAGES.get(value.split("-")[0].lower(), value)
+            return f"{name} ({value})" if "-" in value and name != value else name
+        if column == "area":
+            return shown(self._titles.get((value, ""), spoken(value)))
+        if column == "label":
+            return shown(self._titles.get(("", value), spoken(value)))
+        return shown(value)
+
+    def label(self, area: str, label: str) -> str:
+        """A label of an area, by its title."""
+        return shown(self._titles.get((area, label), spoken(label)))
+
+    def place(self, where: Mapping[str, str]) -> str:
+        """A slice in words, for a sentence or a heading.
+
+        >>> Names([]).place({"market": "TH", "queue": "live"})
+        'market TH, queue live'
+        """
+        return ", ".join(
+            f"{spoken(column).lower()} {within(self.value(column, value))}" for column, value in where.items()
+        )

@@ -1,0 +1,1 @@
+"""Whether one model version is better than another."""

@@ -1,0 +1,1 @@
+"""Why a decision was flagged: the words that carry it, and the nearest precedents."""

@@ -1,0 +1,1 @@
+"""Label models: how likely each label of an area is for a text."""

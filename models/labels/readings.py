@@ -1,0 +1,189 @@
+"""What label models that have not seen a decision say of its label: four readings, each out of fold.
+
+Two teachers, rulings (few, right) and decisions (many, mostly right), and two ways to read a text, character n-grams
+and the base encoder's vectors. A decision never speaks for itself: models taught by decisions leave its fold out, and
+while the flagger learns from a ruling, models taught by rulings leave out every ruling of its near-duplicate group. So what the
+flagger learns from looks like what it will meet.
+Idea: self-confidence on out-of-fold probabilities, Northcutt et al. (2021, arXiv 1911.00068); cross-fitting,
+Chernozhukov et al. (2018, arXiv 1608.00060).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csr_matrix
+from scipy.special import logit
+
+from models.labels.characters import RIDGE, CharBaseline
+from models.labels.classifier import HeadSpec
+from models.labels.linear import Floats, Floats32, Ints, LinearHeads
+
+READINGS = ("rulings_char", "rulings_vector", "decisions_char", "decisions_vector")
+FOLDS = 5  # of the decisions
+GOLD_FOLDS = 5  # of the rulings' groups
+MOST = 40_000  # decisions of a head that character models learn from; more adds minutes, hardly signal
+MOST_VECTORS = 12_000  # decisions of all heads together whose vectors are learned from: each must be encoded
+_VECTOR_SCALE, _VECTOR_RIDGE = 20.0, 0.05
+_EDGE = 1e-3
+
+
+class VectorHeads(LinearHeads):
+    """Logistic regression on encoder vectors of length 1, centred."""
+
+    def __init__(self, heads: Mapping[str, HeadSpec], centre: Floats32) -> None:
+        super().__init__(heads, len(centre))
+        self.centre = centre
+
+    def features(self, vectors: Floats32) -> Floats32:
+        """From pooled vectors (n, dim) of any length."""
+        long = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        return np.asarray((vectors / long - self.centre) * _VECTOR_SCALE, np.float32)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Rows to learn labels from: text, base vector (n, dim), head, label index, weight, fold."""
+
+    texts: Sequence[str]
+    vectors: Floats32
+    heads: Sequence[str]
+    labels: Ints
+    weights: Floats
+    fold: Ints
+
+
+def fold_of(decision_ids: Sequence[str], folds: int = FOLDS) -> Ints:
+    """The fold that leaves each decision out, shape (n,), in [0, folds)."""
+    marks = (hashlib.blake2b(name.encode(), digest_size=4).digest() for name in decision_ids)
+    return np.array([int.from_bytes(mark, "big") % folds for mark in marks], np.int64)
+
+
+def pick(decisions: pl.DataFrame, most: int) -> pl.DataFrame:
+    """At most `most` decisions of each `head`, a random draw by a hash of their ids that is the same every time."""
+    marks = [
+        hashlib.blake2b(name.encode(), digest_size=8, salt=b"pick").digest()
+        for name in decisions["decision_id"]
+    ]
+    order = decisions.with_columns(pl.Series("_mark", marks, pl.Binary)).sort("_mark")
+    return order.group_by("head", maintain_order=True).head(most).drop("_mark")
+
+
+@dataclass
+class Evidence:
+    """The four readings. `by_rulings` are means over the folds; `by_decisions` one model a fold."""
+
+    char_by_rulings: CharBaseline
+    vector_by_rulings: VectorHeads
+    char_by_decisions: list[CharBaseline]
+    vector_by_decisions: list[VectorHeads]
+
+    @classmethod
+    def fit(
+        cls, heads: Mapping[str, HeadSpec], gold: Taught, decided: Taught, decided_vectors: Taught
+    ) -> tuple[Evidence, list[tuple[CharBaseline, VectorHeads]]]:
+        """Learn from rulings (`gold`, folds by group in [0, GOLD_FOLDS)) and decisions (folds of `fold_of`).
+
+        `decided` teaches the character models (its vectors are not read), `decided_vectors` the others. Also returns, for each
+        gold fold, the models that left it out.
+        """
+        first = CharBaseline(heads)
+        counts = first.learn_idf([*decided.texts, *gold.texts])
+        of_decided, of_gold = counts[: len(decided.texts)], counts[len(decided.texts) :]
+        taught = np.concatenate([decided_vectors.vectors, gold.vectors])
+        long = np.maximum(np.linalg.norm(taught, axis=1, keepdims=True), 1e-9)
+        centre = np.asarray((taught / long).mean(0), np.float32)
+        blank = VectorHeads(heads, centre)
+        gold_vectors, vectors = blank.features(gold.vectors), blank.features(decided_vectors.vectors)
+
+        def char(features: csr_matrix, rows: Taught, keep: NDArray[np.bool_]) -> CharBaseline:
+            model, here = CharBaseline(heads), np.flatnonzero(keep)
+            model.idf = first.idf
+            names = [rows.heads[i] for i in here.tolist()]
+            return model.fit_features(features[here], names, rows.labels[here], rows.weights[here], c=RIDGE)
+
+        def vector(features: Floats32, rows: Taught, keep: NDArray[np.bool_]) -> VectorHeads:
+            here = np.flatnonzero(keep)
+            names = [rows.heads[i] for i in here.tolist()]
+            return VectorHeads(heads, centre).fit_features(
+                features[here], names, rows.labels[here], rows.weights[here], c=_VECTOR_RIDGE
+            )
+
+        left_out = [
+            (char(of_gold, gold, gold.fold != k), vector(gold_vectors, gold, gold.fold != k))
+            for k in range(GOLD_FOLDS)
+        ]
+        mean = CharBaseline(heads).take_mean([model for model, _ in left_out])
+        mean.idf = first.idf
+        return cls(
+            mean,
+            VectorHeads(heads, centre).take_mean([model for _, model in left_out]),
+            [char(of_decided, decided, decided.fold != k) for k in range(FOLDS)],
+            [vector(vectors, decided_vectors, decided_vectors.fold != k) for k in range(FOLDS)],
+        ), left_out
+
+    def odds(
+        self,
+        grams: csr_matrix,
+        vectors: Floats32,
+        heads: Sequence[str],
+        decided: Ints,
+        decision_ids: Sequence[str],
+        *,
+        by_rulings: tuple[CharBaseline, VectorHeads] | None = None,
+    ) -> Floats:
+        """Log odds against the decided label, shape (n, READINGS), within +-log(1/_EDGE).
+
+        `grams`: the texts' features by `char_by_rulings`; `vectors`: pooled by the base encoder, (n, dim); `decided`: label index in the head. `by_rulings` stands in for the
+        models taught by rulings (those that left the rows' fold out).
+        """
+        char, vector = by_rulings or (self.char_by_rulings, self.vector_by_rulings)
+        names, fold = np.asarray(heads), fold_of(decision_ids)
+        dense = self.vector_by_rulings.features(vectors)
+        p = np.empty((len(names), len(READINGS)))
+        for key in dict.fromkeys(heads):
+            here = np.flatnonzero(names == key)
+            p[here, 0] = _of(char.head_proba(grams[here], key), decided[here])
+            p[here, 1] = _of(vector.head_proba(dense[here], key), decided[here])
+            for k in range(FOLDS):
+                part = here[fold[here] == k]
+                if len(part):
+                    p[part, 2] = _of(self.char_by_decisions[k].head_proba(grams[part], key), decided[part])
+                    p[part, 3] = _of(self.vector_by_decisions[k].head_proba(dense[part], key), decided[part])
+        return np.asarray(-logit(np.clip(p, _EDGE, 1 - _EDGE)))
+
+    def save(self, folder: Path) -> None:
+        """Write `baseline.*` (the characters taught by rulings) and `evidence.safetensors`."""
+        self.char_by_rulings.save(folder)
+        tensors = {
+            "centre": self.vector_by_rulings.centre,
+            **self.vector_by_rulings.tensors("rulings."),
+        }
+        for k in range(FOLDS):
+            tensors |= self.char_by_decisions[k].tensors(f"char.{k}.")
+            tensors |= self.vector_by_decisions[k].tensors(f"vector.{k}.")
+        save_file(tensors, folder / "evidence.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path) -> Evidence:
+        """Read what `save` wrote."""
+        char = CharBaseline.load(folder)
+        tensors = load_file(folder / "evidence.safetensors")
+        chars = [CharBaseline(char.heads).take_tensors(tensors, f"char.{k}.") for k in range(FOLDS)]
+        vectors = [
+            VectorHeads(char.heads, tensors["centre"]).take_tensors(tensors, f"vector.{k}.")
+            for k in range(FOLDS)
+        ]
+        by_rulings = VectorHeads(char.heads, tensors["centre"]).take_tensors(tensors, "rulings.")
+        return cls(char, by_rulings, chars, vectors)
+
+
+def _of(p: Floats, label: Ints) -> Floats:
+    return np.asarray(p[np.arange(len(p)), label])
