@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +15,12 @@ import polars as pl
 import pytest
 from small_workspace import small_workspace
 
+import training.finetune
 from evenhand.errors import ModelError, PolicyMismatch, TrainingError
 from evenhand.flags import top_flags
 from evenhand.gold import gold
+from evenhand.records.policy import parse_policy
+from evenhand.synthetic.sample_policies import sample_policies
 from evenhand.workspace.files import write_table
 from evenhand.workspace.lake import scan_decisions, scan_scores
 from models.explain.explanation import explain
@@ -244,3 +248,94 @@ def test_a_killed_train_goes_on_where_it_stopped(tmp_path):
     assert any("went on after epoch" in note for note in report.notes)
     assert [row.version for row in Registry(small.ws).versions()] == ["1"]
     small.store.close()
+
+
+def cut_after_an_epoch(small, monkeypatch) -> Path:
+    """A training run that is interrupted once its first epoch is kept; the folder that it leaves."""
+    keep = training.finetune._keep
+
+    def interrupted(*args):
+        keep(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.finetune, "_keep", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(small.ws, small.store, by="test")
+    (file,) = small.ws.training_dir.glob("*/epoch.safetensors")
+    return file.parent
+
+
+def add_version(small, **changes: str) -> None:
+    """A new policy version: the second one with words of its text replaced."""
+    _, text = sample_policies()[1]
+    for before, after in {
+        "short-video/2026-02": "short-video/2026-03",
+        "2026-02-23": "2026-03-23",
+        **changes,
+    }.items():
+        assert before in text
+        text = text.replace(before, after)
+    small.store.add_policy(parse_policy(text), text, by="test")
+
+
+def note_on_checkpoint(report) -> str:
+    (note,) = [note for note in report.notes if "checkpoint" in note or "went on" in note]
+    return note
+
+
+@pytest.fixture
+def cut(tmp_path, monkeypatch):
+    """A small workspace with a training run that was cut after its first epoch, and the folder it left."""
+    small = small_workspace(tmp_path, decisions=800, rulings=300, epochs=2)
+    yield small, cut_after_an_epoch(small, monkeypatch)
+    small.store.close()
+
+
+def test_after_a_cut_and_a_new_wording_training_starts_anew_and_old_checkpoints_go(cut):
+    small, left = cut
+    add_version(small, **{"warning others of scams are allowed": "warning others are allowed"})
+    old, young = small.ws.training_dir / "old", small.ws.training_dir / "young"
+    for folder in (old, young):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    report = train(small.ws, small.store, by="test")
+    assert note_on_checkpoint(report) == (
+        "the checkpoint of an earlier run could not be used (other examples, policy wordings), started anew"
+    )
+    assert {folder.name for folder in small.ws.training_dir.iterdir()} == {left.name, "young"}
+    assert Registry(small.ws).load(report.version).manifest.policy_versions[-1] == "short-video/2026-03"
+
+
+def test_after_a_cut_and_a_version_that_rewords_nothing_training_goes_on(cut):
+    small, left = cut
+    add_version(small, **{"severity: low": "severity: high", "title: Pile-on": "title: Piling on"})
+    report = train(small.ws, small.store, by="test")
+    assert note_on_checkpoint(report) == "went on after epoch 1 of a run that was cut short"
+    assert not left.exists()
+
+
+def test_after_a_cut_without_a_change_training_goes_on(cut):
+    small, left = cut
+    report = train(small.ws, small.store, by="test")
+    assert note_on_checkpoint(report) == "went on after epoch 1 of a run that was cut short"
+    assert not left.exists()
+
+
+def test_after_a_damaged_checkpoint_training_starts_anew(cut):
+    small, left = cut
+    file = left / "epoch.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    report = train(small.ws, small.store, by="test")
+    assert re.match(
+        r"the checkpoint of an earlier run .* \(damaged: .*\), started anew", note_on_checkpoint(report)
+    )
+    assert not left.exists()
+
+
+def test_after_a_cut_and_another_learning_rate_training_starts_anew(cut):
+    small, _ = cut
+    config = small.ws.config
+    faster = replace(config, model=replace(config.model, learning_rate=1e-3))
+    report = train(replace(small.ws, config=faster), small.store, by="test")
+    assert "(other settings), started anew" in note_on_checkpoint(report)

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 
 from evenhand.errors import TrainingError
 from evenhand.workspace.config import ModelConfig
-from evenhand.workspace.files import atomic_path
 from evenhand.workspace.progress import Progress
 from models.labels.classifier import EncoderClassifier
-
-
-@dataclass(frozen=True, kw_only=True)
-class Examples:
-    """Texts with head key, index of the right label in that head, and weight; all of length n."""
-
-    texts: list[str]
-    heads: list[str]
-    labels: NDArray[np.int64]
-    weights: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.texts)
+from training import checkpoint
+from training.checkpoint import Kept, Tensors
+from training.examples import Examples
 
 
 @dataclass
@@ -44,6 +31,8 @@ class FinetuneReport:
     validation_loss: list[float] = field(default_factory=list)
     examples_per_second: float = 0.0
     resumed_at_epoch: int = 0
+    not_resumed: str = ""  # why a checkpoint that was there could not be used
+    checkpoint: Path | None = None  # where this run's epochs are kept; remove it once the result is safe
 
 
 def finetune(
@@ -53,12 +42,14 @@ def finetune(
     *,
     config: ModelConfig,
     seed: int,
-    checkpoint: Path | None = None,
+    checkpoints: Path | None = None,
+    resume: bool = True,
 ) -> FinetuneReport:
     """Fine-tune `model` in place and leave it with its best weights by validation log loss.
 
-    With `checkpoint` (a folder) each epoch is kept there, so that the same call after a kill goes on and ends with the same
-    weights as an unbroken run. Raises TrainingError for no examples.
+    With `checkpoints` (a folder) each epoch is kept there, under the fingerprint of all that decides it, so that the same call
+    after a kill goes on (unless `resume` is false) and ends with the same weights as an unbroken run. A checkpoint that is damaged
+    or of something else is never used: training starts anew, and the report says why. Raises TrainingError for no examples.
     """
     if not len(train):
         raise TrainingError("no training examples; ingest rulings first")
@@ -66,11 +57,17 @@ def finetune(
     steps = config.epochs * len(list(batches(ids, config.batch_size, np.random.default_rng(seed))))
     optimizer = _optimizer(model, config)
     report = FinetuneReport()
-    best = {name: value.clone() for name, value in model.trained_tensors().items()}
-    start = 0
-    if checkpoint is not None and (checkpoint / "epoch.safetensors").exists():
-        start, best = _restore(checkpoint, model, optimizer, report)
-    else:
+    best, start = _copy(model), 0
+    of = checkpoint.fingerprint(model, train, validation, config=config, seed=seed)
+    if checkpoints is not None:
+        report.checkpoint = checkpoint.folder_of(checkpoints, of)
+        kept = _kept(checkpoints, report, of, model, optimizer) if resume else None
+        if kept is None:
+            shutil.rmtree(report.checkpoint, ignore_errors=True)
+        else:
+            start, best = kept.epoch, kept.best
+            _go_on(kept, model, optimizer, report)
+    if not start:
         report.validation_loss.append(log_loss(model, validation))
     began, seen = time.monotonic(), 0
     with Progress("train", len(train) * (config.epochs - start), unit="examples") as progress:
@@ -92,9 +89,9 @@ def finetune(
             report.validation_loss.append(log_loss(model, validation))
             if report.validation_loss[-1] <= min(report.validation_loss):
                 report.best_epoch = epoch + 1
-                best = {name: value.clone() for name, value in model.trained_tensors().items()}
-            if checkpoint is not None:
-                _keep(checkpoint, epoch + 1, model, optimizer, report, best)
+                best = _copy(model)
+            if report.checkpoint is not None:
+                _keep(report.checkpoint, of, epoch + 1, model, optimizer, report, best)
     model.load_state_dict(best, strict=False)
     model.eval()
     report.examples_per_second = seen / max(time.monotonic() - began, 1e-9)
@@ -161,49 +158,53 @@ def _step(
     return float(loss.detach())
 
 
+def _copy(model: EncoderClassifier) -> Tensors:
+    return {name: value.clone() for name, value in model.trained_tensors().items()}
+
+
 def _keep(
     folder: Path,
+    of: Mapping[str, str],
     epoch: int,
     model: EncoderClassifier,
     optimizer: torch.optim.AdamW,
     report: FinetuneReport,
-    best: dict[str, torch.Tensor],
+    best: Tensors,
 ) -> None:
-    """Write one file with weights, best weights and optimizer state; whole or not at all."""
-    tensors = {f"now.{name}": value for name, value in model.trained_tensors().items()}
-    tensors |= {f"best.{name}": value for name, value in best.items()}
-    for place, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{place}.{name}": value for name, value in state.items()}
-    facts = {
-        "epoch": epoch,
-        "best_epoch": report.best_epoch,
-        "train_loss": report.train_loss,
-        "validation_loss": report.validation_loss,
-    }
-    with atomic_path(folder / "epoch.safetensors") as part:
-        save_file(
-            {k: v.contiguous().clone() for k, v in tensors.items()},
-            part,
-            metadata={"facts": json.dumps(facts)},
-        )
+    kept = Kept(
+        epoch=epoch,
+        best_epoch=report.best_epoch,
+        train_loss=report.train_loss,
+        validation_loss=report.validation_loss,
+        now=model.trained_tensors(),
+        best=best,
+        adam=optimizer.state_dict()["state"],
+    )
+    checkpoint.keep(folder, of, kept)
 
 
-def _restore(
-    folder: Path, model: EncoderClassifier, optimizer: torch.optim.AdamW, report: FinetuneReport
-) -> tuple[int, dict[str, torch.Tensor]]:
-    from safetensors import safe_open
+def _kept(
+    root: Path,
+    report: FinetuneReport,
+    of: Mapping[str, str],
+    model: EncoderClassifier,
+    optimizer: torch.optim.AdamW,
+) -> Kept | None:
+    """What a run of the same fingerprint left under `root`; else None, and `report` says why another cannot be used."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    try:
+        return checkpoint.read(checkpoint.folder_of(root, of), of, model.trained_tensors(), parameters)
+    except FileNotFoundError:
+        report.not_resumed = checkpoint.other_than(root, of)
+    except checkpoint.UnfitCheckpoint as problem:
+        report.not_resumed = str(problem)
+    return None
 
-    path = folder / "epoch.safetensors"
-    tensors = load_file(path)
-    with safe_open(path, "pt") as file:
-        facts = json.loads(file.metadata()["facts"])
-    model.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("now.")}, strict=False)
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("adam."):
-            _, place, name = key.split(".", 2)
-            state.setdefault(int(place), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    report.best_epoch, report.resumed_at_epoch = facts["best_epoch"], facts["epoch"]
-    report.train_loss, report.validation_loss = facts["train_loss"], facts["validation_loss"]
-    return facts["epoch"], {k[5:]: v for k, v in tensors.items() if k.startswith("best.")}
+
+def _go_on(
+    kept: Kept, model: EncoderClassifier, optimizer: torch.optim.AdamW, report: FinetuneReport
+) -> None:
+    model.load_state_dict(kept.now, strict=False)
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": kept.adam})
+    report.best_epoch, report.resumed_at_epoch = kept.best_epoch, kept.epoch
+    report.train_loss, report.validation_loss = kept.train_loss, kept.validation_loss

@@ -33,7 +33,8 @@ from models.labels.classifier import EncoderClassifier, HeadSpec, heads_of
 from models.labels.readings import Evidence, Taught
 from models.registry import Registry
 from training import evaluate
-from training.examples import as_examples, data_hash, enough, label_examples
+from training.checkpoint import remove_stale
+from training.examples import answers, as_examples, covered, data_hash, enough, label_examples
 from training.finetune import finetune
 from training.second_stage import decided_lessons, fit_flagger, group_folds
 from training.splits import split
@@ -61,22 +62,23 @@ def train(
 ) -> TrainReport:
     """Fine-tune on the rulings, calibrate, evaluate on the newest part, register as challenger.
 
-    Goes on where a killed run of the same data and settings stopped, unless `resume` is false. Raises TrainingError if there
-    is too little gold.
+    Goes on where a killed run of the same data, policy wordings and settings stopped, unless `resume` is false. Raises
+    TrainingError if there is too little gold.
     """
     began = time.monotonic()
     config = ws.config.model if seed is None else replace(ws.config.model, seed=seed)
     if config.threads:
         torch.set_num_threads(config.threads)
     policies = store.policies()
-    rows = gold(ws, store)
-    enough(rows)
+    heads, where = heads_of(policies)
+    known = answers(policies, where)
+    rows, left_out = covered(gold(ws, store), known)
+    enough(rows, left_out)
     wrong = rows["overturned"].to_numpy()
     mark = data_hash(rows)
     group = groups(rows["text"].to_list(), rows["conversation_id"].to_list())
     part = split(group, rows["decided_at"].to_list(), seed=config.seed)
     _check(part, wrong)
-    heads, where = heads_of(policies)
     data = {
         name: label_examples(rows.filter(pl.Series(part == name)), policies, heads, where)
         for name in ("train", "validation")
@@ -84,23 +86,20 @@ def train(
     torch.manual_seed(config.seed)
     encoder = load_encoder(config.encoder, max_tokens=config.max_tokens, allow_download=config.allow_download)
     classifier = EncoderClassifier(encoder, heads, train_embeddings=config.train_embeddings)
-    checkpoint = ws.training_dir / f"{mark}-{config.seed}-{config.epochs}-{encoder.revision}"
-    if not resume:
-        shutil.rmtree(checkpoint, ignore_errors=True)
-    examples = as_examples(data["train"])
     tuned = finetune(
         classifier,
-        examples,
+        as_examples(data["train"]),
         as_examples(data["validation"]),
         config=config,
         seed=config.seed,
-        checkpoint=checkpoint,
+        checkpoints=ws.training_dir,
+        resume=resume,
     )
     if config.int8:
         classifier.use_int8()
     with Progress("calibrate and evaluate", 5, unit="steps") as progress:
         base = base_of(classifier, allow_download=config.allow_download)
-        decided, decided_vectors = _decisions(ws, heads, where, base)
+        decided, decided_vectors = _decisions(ws, heads, known, base)
         progress.step()
         vectors = encode(classifier, base, rows["text"])
         progress.step()
@@ -108,7 +107,7 @@ def train(
         fold = group_folds(group[known], config.seed)
         ruled = rows.filter(pl.Series(known))
         taught = _taught(ruled, vectors[known], fold, policies, heads, where)
-        evidence, left_out = Evidence.fit(heads, taught, decided, decided_vectors)
+        evidence, without = Evidence.fit(heads, taught, decided, decided_vectors)
         progress.step()
         bundle = ModelBundle(
             manifest=_manifest(policies, where, encoder.name, encoder.revision, mark, rows),
@@ -119,17 +118,23 @@ def train(
             precedents=Precedents.build(ModelBundle.tuned(vectors), _precedent_cases(rows)),
         )
         seen = np.isin(part[known], ("train", "validation"))
-        fit_flagger(bundle, ruled, vectors[known], wrong[known], fold, seen, left_out)
-        notes: tuple[str, ...] = (_weights_note(ruled),)
+        fit_flagger(bundle, ruled, vectors[known], wrong[known], fold, seen, without)
+        notes = [_weights_note(ruled), *([left_out] if left_out else [])]
         metrics = _evaluate(bundle, rows, vectors, wrong, part, group, config.seed)
         progress.step()
         bundle.manifest = replace(bundle.manifest, metrics=metrics)
         learned = marks(ruled["text"].to_list(), ruled["conversation_id"].to_list())
         version = _register(ws, bundle, learned, config.seed, tuned.validation_loss, by)
         progress.step()
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    if tuned.checkpoint is not None:
+        shutil.rmtree(tuned.checkpoint, ignore_errors=True)
+    remove_stale(ws.training_dir)
     if tuned.resumed_at_epoch:
-        notes = (*notes, f"went on after epoch {tuned.resumed_at_epoch} of a run that was cut short")
+        notes.append(f"went on after epoch {tuned.resumed_at_epoch} of a run that was cut short")
+    if tuned.not_resumed:
+        notes.append(
+            f"the checkpoint of an earlier run could not be used ({tuned.not_resumed}), started anew"
+        )
     return TrainReport(
         version=version,
         metrics=metrics,
@@ -138,7 +143,7 @@ def train(
         parts={name: int((part == name).sum()) for name in ("train", "validation", "calibration", "test")},
         seconds=time.monotonic() - began,
         examples_per_second=tuned.examples_per_second,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -152,17 +157,12 @@ def _check(part: NDArray[np.str_], wrong: NDArray[np.float64]) -> None:
 
 
 def _decisions(
-    ws: Workspace, heads: dict[str, HeadSpec], where: dict[str, str], base: Encoder
+    ws: Workspace, heads: dict[str, HeadSpec], known: pl.DataFrame, base: Encoder
 ) -> tuple[Taught, Taught]:
-    """What moderators decide, from the decisions under these policy versions."""
+    """What moderators decide, from the decisions with a label of their policy version (`known` of `answers`)."""
     columns = ("decision_id", "text", "label", "policy_version", "area")
-    known = pl.DataFrame(
-        [
-            {"policy_version": k.rpartition("/")[0], "area": k.rpartition("/")[2], "head": v}
-            for k, v in where.items()
-        ]
-    )
-    decisions = scan_decisions(ws).select(columns).join(known.lazy(), on=["policy_version", "area"]).collect()
+    keys = ["policy_version", "area", "label"]
+    decisions = scan_decisions(ws).select(columns).join(known.lazy(), on=keys).collect()
     return decided_lessons(decisions, {key: spec.labels for key, spec in heads.items()}, base.pooled)
 
 

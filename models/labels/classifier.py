@@ -27,7 +27,7 @@ CLAUSE_SCALE = 15.0
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSpec:
-    """One head: an area under the policy versions that word it alike. Label order is the policy's."""
+    """One head: an area under the policy versions that word it alike. Label order and titles are those of the first of them."""
 
     key: str
     area: str
@@ -61,18 +61,20 @@ class LabelModel(Protocol):
 def heads_of(policies: Sequence[PolicyVersion]) -> tuple[dict[str, HeadSpec], dict[str, str]]:
     """Heads by key, and "version/area" -> head key.
 
-    Versions in which an area's labels and clauses read the same share a head; a reworded area gets a new one.
+    Versions in which an area's clauses read the same, label by label, share a head, whatever the titles, severities and order of
+    the labels; the label that means "not violating" must be the same. A reworded area gets a new head.
     """
     heads: dict[str, HeadSpec] = {}
     where: dict[str, str] = {}
-    known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], str] = {}
+    known: dict[tuple[str, str, frozenset[tuple[str, str]]], str] = {}
     for policy in policies:
         for area in policy.areas:
-            clauses = tuple(f"{label.title}. {label.clause}" for label in area.labels)
-            wording = (area.name, area.label_names, clauses)
+            pairs = frozenset((label.name, label.clause) for label in area.labels)
+            wording = (area.name, area.labels[0].name, pairs)
             if wording not in known:
                 known[wording] = area.name if area.name not in heads else f"{area.name}@{policy.version}"
                 key = known[wording]
+                clauses = tuple(f"{label.title}. {label.clause}" for label in area.labels)
                 heads[key] = HeadSpec(key=key, area=area.name, labels=area.label_names, clauses=clauses)
             where[f"{policy.version}/{area.name}"] = known[wording]
     return heads, where
