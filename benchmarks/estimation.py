@@ -37,12 +37,17 @@ from simulated_extras import EXTRAS
 from simulated_week import SCENARIOS, population
 
 from evenhand.errors import EstimateError
-from evenhand.statistics import design as sampling
-from evenhand.statistics import estimator as estimation
-from evenhand.statistics import intervals
-from evenhand.statistics import repeated_looks as sequential
-from evenhand.statistics import second_phase as two_phase
-from evenhand.statistics import small_area as hierarchical
+from evenhand.statistics import (
+    belief,
+    design,
+    draw,
+    estimator,
+    intervals,
+    repeated_looks,
+    ridge_logistic,
+    second_phase,
+    small_area,
+)
 from evenhand.statistics.estimator import domain_totals
 
 AUROCS = (0.75, 0.90)
@@ -88,18 +93,21 @@ def simulate_extra(task: Task, settings: Settings, name: str) -> dict[str, Any]:
 
 #: What a simulated draw and its estimate rest on. Other code of these modules may change without a new run.
 MEASURED_CODE = {
-    sampling: ("capped", "Design", "_highest", "pareto_draw", "_spread", "_EDGE", "PHI_MAX", "BELIEF"),
-    estimation: (
+    belief: ("BELIEF", "believed"),
+    design: ("capped", "Design", "_highest", "_EDGE", "PHI_MAX"),
+    draw: ("pareto_draw", "_spread"),
+    estimator: (
         "recalibrate", "calibrated", "frame_totals", "sample_totals", "_modelled", "_verdicts", "_spread", "estimates",
         "_effective", "_estimate", "ENOUGH", "RULED", "SMOOTH", "_EDGE",
     ),
     intervals: ("wilson_rate", "logit_t"),
+    ridge_logistic: ("ridge_logistic", "_ROUNDS", "_SMALL"),
 }  # fmt: skip
 #: And an extra besides.
 EXTRA_CODE = MEASURED_CODE | {
-    hierarchical: ("in_bins", "modelled_rates", "_design", "_fit", "_newton", "_KINDS"),
-    two_phase: ("panel_chance", "second_phase", "PANEL_SHARE"),
-    sequential: ("daily_critical_value", "daily_confidence", "DAY_THAT_COUNTS"),
+    small_area: ("in_bins", "modelled_rates", "_design", "_fit", "_KINDS"),
+    second_phase: ("panel_chance", "second_phase", "PANEL_SHARE"),
+    repeated_looks: ("daily_critical_value", "daily_confidence", "DAY_THAT_COUNTS"),
 }
 
 

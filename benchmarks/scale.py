@@ -30,6 +30,7 @@ import polars as pl
 
 from evenhand.records.decision import decision_id
 from evenhand.records.policy import PolicyVersion
+from evenhand.statistics.belief import BELIEF
 from evenhand.synthetic.sample_policies import sample_policies
 from evenhand.workspace.lake import DECISIONS, SCORES
 
@@ -126,7 +127,7 @@ def build(root: Path, rows: int) -> None:
 
 def wrong(ids: list[str], p: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The made-up truth about each decision: whether it was wrong; shape (n,)."""
-    from evenhand.statistics.design import hashed_uniform
+    from evenhand.batches.id_numbers import hashed_uniform
 
     return np.asarray(hashed_uniform("truth", ids) < p)
 
@@ -219,7 +220,7 @@ def run_pandas(root: Path, budget: int) -> dict[str, Any]:
     phi = _pandas_phi(frame, budget, 1.0)
     frame["pi"] = _pandas_pi(frame, budget, phi)
     for column in "market", "cell":  # the plan's widths
-        y = 0.8 * frame["p_overturn"] + 0.2 * frame["p_overturn"].mean()
+        y = BELIEF * frame["p_overturn"] + (1 - BELIEF) * frame["p_overturn"].mean()
         ((1 - frame["pi"]) / frame["pi"] * y * (1 - y)).groupby(frame[column]).sum()
     u = frame["decision_id"].map(
         lambda name: int.from_bytes(hashlib.sha256(f"1|{name}".encode()).digest()[:8], "big") / 2**64
@@ -243,7 +244,7 @@ def run_pandas(root: Path, budget: int) -> dict[str, Any]:
         fit = (seen & able).to_numpy()
         a, b = recalibrate(log_odds[fit].to_numpy(), error[fit].to_numpy(), w[fit].to_numpy())
         yhat = able / (1 + np.exp(-(a + b * log_odds)))
-        doubted = 0.8 * yhat + 0.2 * (yhat.sum() / able.sum()) * able
+        doubted = BELIEF * yhat + (1 - BELIEF) * (yhat.sum() / able.sum()) * able
         e = (error - yhat).where(seen, 0.0)
         v = (1 - frame["pi"]) * (w * e) ** 2 * budget / (budget - 1)
         sums = pd.DataFrame(
@@ -283,8 +284,6 @@ def _pandas_pi(frame: pd.DataFrame, budget: int, phi: float) -> pd.Series[float]
 
 
 def _pandas_phi(frame: pd.DataFrame, budget: int, kappa: float) -> float:
-    from evenhand.statistics.design import BELIEF
-
     p, mean, low, high = frame["p_overturn"], frame["p_overturn"].mean(), 0.0, 0.7
     doubted = BELIEF * p + (1 - BELIEF) * mean
     for _ in range(10):

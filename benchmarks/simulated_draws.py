@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from simulated_week import CELLS, DOMAINS, Floats, Population
 
 from evenhand.statistics import estimator as estimation
-from evenhand.statistics.design import Design, pareto_draw
+from evenhand.statistics.design import Design
+from evenhand.statistics.draw import pareto_draw
 from evenhand.statistics.estimator import Estimate, domain_totals, estimates
 from evenhand.statistics.intervals import wilson_rate
 

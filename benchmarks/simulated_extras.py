@@ -13,7 +13,8 @@ from scipy.special import expit, logit
 from simulated_draws import random_draws
 from simulated_week import CELLS, DOMAINS, Floats, Ints, Population
 
-from evenhand.statistics.design import Design, pareto_draw, partial_probabilities
+from evenhand.statistics.design import Design
+from evenhand.statistics.draw import pareto_draw, partial_probabilities
 from evenhand.statistics.estimator import Estimate, Totals, domain_totals, estimates
 from evenhand.statistics.intervals import wilson_rate
 from evenhand.statistics.repeated_looks import daily_confidence

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evenhand.statistics.design import Design, pareto_draw
+from evenhand.statistics.design import Design
+from evenhand.statistics.draw import pareto_draw
 from evenhand.statistics.estimator import domain_totals
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -41,6 +41,8 @@ MAY_IMPORT = {
     "cli": {"app", "evenhand", "models", "training"},
 }
 HEAVY = {"torch", "transformers", "mlflow", "streamlit", "sklearn", "datasets", "pandas"}
+#: Statistics take arrays: no table, no store, no file.
+TABLES = {"polars", "pyarrow", "sqlalchemy", "pandas"}
 
 
 def imported(source: str) -> set[str]:
@@ -112,6 +114,11 @@ def test_nothing_imports_the_command_line():
     for package in set(OURS) - {"cli"}:
         for path in modules(package):
             assert "cli" not in imports(path.read_text(encoding="utf-8")), path
+
+
+def test_statistics_know_arrays_only():
+    for path in modules("evenhand/statistics"):
+        assert not imports(path.read_text(encoding="utf-8")) & TABLES, path
 
 
 def test_the_domain_imports_nothing_heavy():

@@ -13,7 +13,8 @@ from scored_world import AT, draw, rule
 from evenhand.rates.table import Measure, measure_draws
 from evenhand.report.dsa import scopes
 from evenhand.report.model import collect
-from evenhand.statistics.design import Design, pareto_draw
+from evenhand.statistics.design import Design
+from evenhand.statistics.draw import pareto_draw
 from evenhand.statistics.enforcement import precision, ratio_interval, recall
 from evenhand.statistics.estimator import Estimate, domain_totals, estimates
 from evenhand.workspace.lake import decision_files

@@ -8,7 +8,8 @@ from scipy.special import expit, logit
 from statsmodels.stats.proportion import proportion_confint
 
 from evenhand.errors import EstimateError
-from evenhand.statistics.design import Design, pareto_draw
+from evenhand.statistics.design import Design
+from evenhand.statistics.draw import pareto_draw
 from evenhand.statistics.estimator import Estimate, domain_totals, estimates, recalibrate
 from evenhand.statistics.intervals import mover, wilson
 

@@ -8,18 +8,13 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
+from evenhand.batches.id_numbers import hashed_uniform, id_numbers
 from evenhand.batches.population import codes
 from evenhand.errors import EstimateError, SampleError
 from evenhand.rates.cells import cut_frames
 from evenhand.rates.table import estimate_draws
-from evenhand.statistics.design import (
-    Design,
-    capped,
-    hashed_uniform,
-    id_numbers,
-    pareto_draw,
-    partial_probabilities,
-)
+from evenhand.statistics.design import Design, capped
+from evenhand.statistics.draw import pareto_draw, partial_probabilities
 from evenhand.statistics.estimator import calibrated, domain_totals, estimates, frame_totals, sample_totals
 from evenhand.statistics.intervals import logit_t, wilson, wilson_rate
 

@@ -7,7 +7,8 @@ from scored_world import draw, rule, true_rate
 
 from evenhand.rates.table import estimate_draws
 from evenhand.rates.unfinished_batches import partly_reviewed
-from evenhand.statistics.design import Design, pareto_draw
+from evenhand.statistics.design import Design
+from evenhand.statistics.draw import pareto_draw
 
 N = 2_000  # decisions: half in Thai with few errors, half in English with many
 

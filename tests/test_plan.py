@@ -4,7 +4,8 @@ import pytest
 
 from evenhand.batches.plan import make_plan
 from evenhand.errors import SampleError
-from evenhand.statistics.design import Design, pareto_draw
+from evenhand.statistics.design import Design
+from evenhand.statistics.draw import pareto_draw
 from evenhand.statistics.estimator import domain_totals, estimates
 
 OPTIONS = {"kappa": 1.0, "floor": 0.35, "cell_floor": 0.5, "cells": ("market", "area"), "by": "market",

@@ -7,13 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.commands.demo import held_again
+from evenhand.batches.id_numbers import hashed_uniform
 from evenhand.errors import SampleError
-from evenhand.statistics.design import (
-    Design,
-    hashed_uniform,
-    pareto_draw,
-    partial_probabilities,
-)
+from evenhand.statistics.design import Design
+from evenhand.statistics.draw import pareto_draw, partial_probabilities
 
 scores = st.lists(st.floats(0, 1), min_size=2, max_size=60).map(np.array)
 

@@ -11,7 +11,8 @@ from scored_world import draw, rule
 from cli.main import main
 from evenhand.errors import EstimateError
 from evenhand.rates.table import estimate_draws
-from evenhand.statistics.design import Design, pareto_draw, partial_probabilities
+from evenhand.statistics.design import Design
+from evenhand.statistics.draw import pareto_draw, partial_probabilities
 from evenhand.statistics.estimator import domain_totals, estimates
 from evenhand.statistics.repeated_looks import daily_confidence, daily_critical_value, weekly_confidence
 

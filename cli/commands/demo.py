@@ -16,7 +16,7 @@ from evenhand.errors import WorkspaceError
 from evenhand.records.batches import ROLES
 from evenhand.records.decision import Ruling
 from evenhand.records.policy import PolicyVersion
-from evenhand.statistics.design import pareto_draw
+from evenhand.statistics.draw import pareto_draw
 from evenhand.statistics.estimator import domain_totals, estimates
 from evenhand.store import DrawRecord, Store, User
 from evenhand.workspace.files import write_text

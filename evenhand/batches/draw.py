@@ -11,17 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from evenhand.batches.population import (
-    FrameWriter,
-    Ints,
-    LeftOut,
-    Population,
-    codes,
-    collected,
-    population,
-)
+from evenhand.batches.id_numbers import id_numbers
+from evenhand.batches.population import FrameWriter, LeftOut, Population, codes, collected, population
 from evenhand.errors import SampleError
-from evenhand.statistics.design import Design, Floats, id_numbers, pareto_draw, uniform
+from evenhand.statistics.arrays import Floats, Ints
+from evenhand.statistics.design import Design
+from evenhand.statistics.draw import pareto_draw, uniform
 from evenhand.store import DrawnItem, DrawRecord, Store
 from evenhand.workspace.files import atomic_path
 from evenhand.workspace.lake import scan_decisions, scan_scores

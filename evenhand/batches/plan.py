@@ -1,7 +1,6 @@
 """What a review batch of a given size will find, and how wide its intervals will be, before anybody reviews.
 
-All figures are anticipated from the scores, shrunk toward their mean before they are believed (0.8 p + 0.2 mean); the
-interval that counts is the one estimated from the rulings.
+All figures are anticipated from the scores, shrunk toward their mean (`evenhand.statistics.belief`); the interval that counts is the one estimated from the rulings.
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy.stats import norm
 
-from evenhand.batches.population import Ints, codes
+from evenhand.batches.population import codes
 from evenhand.errors import SampleError
+from evenhand.statistics.arrays import Floats, Ints
+from evenhand.statistics.belief import believed
 from evenhand.statistics.design import Design
 from evenhand.statistics.estimator import ENOUGH, RULED
 
-Floats = NDArray[np.float64]
 KAPPAS = (0.0, 1.0, 1.1, 1.25, 1.5)  # 0: measure only, nothing for the highest scores
 _HELPS = 1.2  # times the errors of a random draw below which the model finds hardly more than chance
 _NARROWS = 0.97  # half-width relative to a random draw's above which the model does not narrow intervals
@@ -118,12 +117,8 @@ def make_plan(
     )
 
 
-def _doubted(p: Floats) -> Floats:
-    return np.asarray(0.8 * p + 0.2 * p.mean())
-
-
 def _uncertain(p: Floats) -> Floats:
-    y = _doubted(p)
+    y = believed(p, float(p.mean()))
     return np.asarray(y * (1 - y))
 
 
@@ -153,7 +148,7 @@ def _option(p: Floats, pi: Floats, kappa: float, phi: float) -> Option:
 def _effective(code: Ints, p: Floats, variance: Floats) -> tuple[Floats, Floats, Floats]:
     """Of each domain the expected rate, its variance, and the reviews of a random draw with the same variance."""
     size = np.bincount(code).astype(float)
-    mean = np.bincount(code, p) / size * 0.8 + 0.2 * p.mean()
+    mean = believed(np.bincount(code, p) / size, float(p.mean()))
     of_mean = np.bincount(code, variance) / size**2
     return mean, of_mean, mean * (1 - mean) / np.maximum(of_mean, 1e-300)
 

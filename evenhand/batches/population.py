@@ -16,16 +16,14 @@ from typing import NamedTuple, overload
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from evenhand.errors import SampleError
 from evenhand.records.policy import PolicyVersion
 from evenhand.records.verdict import settled_by, without_settled
+from evenhand.statistics.arrays import Ints
 from evenhand.store import Store
 from evenhand.workspace.lake import DECISIONS, SCORES, decision_files, scan_decisions, score_file
 from evenhand.workspace.workspace import Workspace
-
-Ints = NDArray[np.int64]
 
 #: Columns a frame can be filtered by and an error rate split by.
 DOMAINS = (

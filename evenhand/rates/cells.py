@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from evenhand.batches.population import Ints, crossed
+from evenhand.batches.population import crossed
+from evenhand.statistics.arrays import Ints
 
 Codes = NDArray[np.int32]
 CELLS = 1 << 17  # as many as are cut for splits that nobody has asked for yet

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from evenhand.batches.population import DOMAINS
 from evenhand.errors import EstimateError
@@ -18,6 +17,7 @@ from evenhand.rates.cells import Cut, cut_frames
 from evenhand.rates.panel import panel_phase
 from evenhand.rates.reviewed_frame import PERIODS, Reviewed
 from evenhand.records.verdict import is_error_of
+from evenhand.statistics.arrays import Bools, Floats, Ints
 from evenhand.statistics.estimator import (
     Estimate,
     SecondPhase,
@@ -31,9 +31,6 @@ from evenhand.statistics.second_phase import second_phase
 from evenhand.statistics.small_area import in_bins, modelled_rates
 from evenhand.store import Store
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 Weight = Literal["decisions", "exposure"]
 Estimand = Literal["sme", "panel"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from evenhand.batches.id_numbers import id_numbers
 from evenhand.errors import EstimateError
 from evenhand.rates.reviewed_frame import Reviewed, verdicts_of
 from evenhand.records.verdict import is_overturned, is_settled
@@ -28,7 +29,7 @@ def panel_queue(store: Store, draw_id: str) -> pl.DataFrame:
     return (
         rows.with_columns(
             pl.col("decision_id").is_in(answered.implode()).alias("done"),
-            pl.Series("_order", panel_order(draw_id, rows["decision_id"].to_list())),
+            pl.Series("_order", panel_order(draw_id, id_numbers(rows["decision_id"]))),
         )
         .sort("_order")
         .select(
@@ -80,7 +81,7 @@ def _asked(rows: pl.DataFrame, draw_id: str) -> pl.DataFrame:
     overturned = rows.select(is_overturned()).to_series()
     asked = panel_asked(
         draw_id,
-        rows["decision_id"].to_list(),
+        id_numbers(rows["decision_id"]),
         overturned.to_numpy(),
         np.asarray(rows["panel_chance"].to_numpy()),
     )

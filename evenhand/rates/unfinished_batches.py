@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from evenhand.statistics.design import partial_probabilities
+from evenhand.statistics.draw import partial_probabilities
 
 _DONE = pl.col("ruled_label").is_not_null()
 Lane = Mapping[

@@ -1,31 +1,22 @@
-"""The draw: inclusion probabilities first, then a Pareto sample that respects them.
+"""The design of a draw: with which probability each decision is drawn.
 
 Design "take-all and defensive square root": the phi * n highest scores are drawn for certain, the rest with
 probability proportional to sqrt(p (1 - p)), mixed with flat sampling so that no decision is out of reach.
 Units drawn for certain add no variance, so hunting for errors costs budget and never honesty.
-Sources: Rosen (1997) for Pareto sampling; Zrnic and Candes (2024, arXiv 2403.03208) for sqrt(p (1 - p));
-Li, Zrnic and Candes (2025, arXiv 2511.08991) for the defensive mix.
+Sources: Zrnic and Candes (2024, arXiv 2403.03208) for sqrt(p (1 - p)); Li, Zrnic and Candes (2025, arXiv 2511.08991) for the
+defensive mix.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
-from scipy.special import expit
 
 from evenhand.errors import SampleError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Marks = NDArray[np.uint64]
+from evenhand.statistics.arrays import Floats, Ints, Marks
+from evenhand.statistics.belief import believed
 
 PHI_MAX = 0.7  # share of the budget that may be spent on the highest scores
 _EDGE = 1e-6  # a score of exactly 0 or 1 still leaves room for doubt
-BELIEF = 0.75  # in the scores, when their worth is anticipated; the rest is their mean
 _CHUNK = 1 << 17  # numbers at a time, so that what lies between stays in the processor's cache
 
 
@@ -133,7 +124,7 @@ class Design:
         if top not in self._variances:
             pi, mean, total = self._probabilities(top), float(self.p.mean()), 0.0
             for i in range(0, len(pi), _CHUNK):
-                doubted = BELIEF * self.p[i : i + _CHUNK] + (1 - BELIEF) * mean
+                doubted = believed(self.p[i : i + _CHUNK], mean)
                 total += float((doubted * (1 - doubted) * (1 / pi[i : i + _CHUNK] - 1)).sum())
             self._variances[top] = total
         return self._variances[top]
@@ -147,100 +138,3 @@ def _highest(p: Floats, count: int, tie: Marks | None) -> Ints:
     found = np.flatnonzero(p >= least)
     order = np.lexsort((found if tie is None else tie[found], -p[found]))
     return np.asarray(found[order[:count]], np.int64)
-
-
-def id_numbers(ids: Sequence[str] | pl.Series) -> Marks:
-    """A 64-bit number for each id, shape (n,): the lake's 16 hex digits read as such, any other id through SHA-256."""
-    text = ids if isinstance(ids, pl.Series) else pl.Series(ids, dtype=pl.String)
-    numbers = text.str.to_integer(base=16, dtype=pl.UInt64, strict=False)
-    odd = (numbers.is_null() | (text.str.len_bytes() != 16)).arg_true()
-    out = numbers.fill_null(0).to_numpy(writable=True)
-    for i in odd.to_list():
-        out[i] = int.from_bytes(hashlib.sha256(text[i].encode()).digest()[:8], "big")
-    return out
-
-
-def hashed_uniform(salt: str, ids: Sequence[str] | pl.Series) -> Floats:
-    """A number in (0, 1) for each id, shape (n,): `uniform` of its number, the same on every machine."""
-    return uniform(salt, id_numbers(ids))
-
-
-def uniform(salt: str, numbers: Marks) -> Floats:
-    """A number in (0, 1) for each of `numbers`, shape (n,), without pattern over numbers or salts.
-
-    Mixed twice (splitmix64: Steele, Lea and Flood 2014) with two keys from SHA-256(salt).
-    """
-    digest = hashlib.sha256(salt.encode()).digest()
-    keys = [np.uint64(int.from_bytes(digest[i : i + 8], "big")) for i in (0, 8)]
-    out = np.empty(len(numbers))
-    for i in range(0, len(numbers), _CHUNK):
-        x = numbers[i : i + _CHUNK]
-        for key in keys:
-            x = _mixed(x ^ key)
-        out[i : i + _CHUNK] = ((x >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
-    return out
-
-
-def _mixed(x: Marks) -> Marks:
-    x = x + np.uint64(0x9E3779B97F4A7C15)  # wraps around: arithmetic is modulo 2^64
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(x ^ (x >> np.uint64(31)))
-
-
-def pareto_draw(pi: Floats, u: Floats) -> Ints:
-    """Indices of the drawn units in queue order; exactly round(sum pi) of them.
-
-    Units with pi = 1 are in. Of the others those with the smallest keys u/(1-u) * (1-pi)/pi are (Rosen 1997). The queue
-    runs in key order with the certain units, in the order of `u`, spread evenly among them; so the first part of
-    the queue, wherever it is cut, is again a probability sample (`partial_probabilities`).
-    """
-    n = round(float(pi.sum()))
-    keys = 1 / pi
-    keys -= 1
-    keys *= u
-    keys /= 1 - u
-    drawn = np.argpartition(keys, n - 1)[:n] if n < len(pi) else np.arange(len(pi))
-    sure = drawn[pi[drawn] >= 1]
-    chosen = drawn[pi[drawn] < 1]
-    chosen = chosen[np.argsort(keys[chosen], kind="stable")]
-    sure = sure[np.argsort(u[sure], kind="stable")]
-    place = np.concatenate([_spread(len(chosen)), _spread(len(sure))])
-    return np.concatenate([chosen, sure])[np.argsort(place, kind="stable")].astype(np.int64)
-
-
-def _spread(n: int) -> Floats:
-    return (np.arange(n) + 0.5) / max(n, 1)
-
-
-def partial_probabilities(pi: Floats, *, sampled: int, certain: int) -> Floats:
-    """Inclusion probabilities when only a first part of the queue has been reviewed, shape as `pi`.
-
-    Of the units with pi < 1, `sampled` were reviewed: pi' = c rho / (1 + c rho) with rho = pi / (1 - pi), summing to
-    `sampled`. Of those with pi = 1, `certain` were, in random order: pi' is their share.
-    """
-    out = np.empty(len(pi))
-    sure = pi >= 1
-    out[sure] = certain / max(int(sure.sum()), 1)
-    if (~sure).any():
-        out[~sure] = _scaled_odds(pi[~sure], sampled)
-    return out
-
-
-def _scaled_odds(pi: Floats, m: int) -> Floats:
-    """Odds scaled: c rho / (1 + c rho) with rho = pi / (1 - pi), summing to `m`: Newton on log c, kept between bounds."""
-    if m <= 0:
-        return np.zeros(len(pi))
-    if m >= len(pi):
-        return np.ones(len(pi))
-    log_odds = np.log(pi) - np.log1p(-pi)
-    low, high, at = -80.0, 80.0, float(np.log(m / pi.sum()))
-    for _ in range(200):
-        out = expit(log_odds + at)
-        off = float(out.sum()) - m
-        if abs(off) <= 1e-12 * m:
-            break
-        low, high = (at, high) if off < 0 else (low, at)
-        step = at - off / max(float((out * (1 - out)).sum()), 1e-300)
-        at = step if low < step < high else (low + high) / 2
-    return np.asarray(out)

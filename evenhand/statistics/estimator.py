@@ -19,16 +19,14 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from evenhand.errors import EstimateError
+from evenhand.statistics.arrays import Bools, Floats, Ints
+from evenhand.statistics.belief import BELIEF
 from evenhand.statistics.intervals import logit_t, wilson_rate
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from evenhand.statistics.ridge_logistic import ridge_logistic
 
 ENOUGH = 30.0  # effective reviews below which a rate is "unknown"
-RULED = (
-    15  # rulings below which it is as well: what the model adds may not be the better half of the evidence
-)
+#: Rulings below which it is as well: what the model adds may not be the better half of the evidence.
+RULED = 15
 SMOOTH = 40.0  # degrees of freedom from which logit-t holds; below, Wilson's interval
 CLUSTERS = 10  # reviewed clusters of a domain below which a variance between them cannot be told
 _EDGE = 1e-6
@@ -49,9 +47,7 @@ class Estimate:
     method: Literal["logit-t", "wilson n_eff", "census", "none", "hierarchical"]
     status: Literal["measured", "unknown", "modelled"]
     reviews_needed: int = 0  # about how many more until the rate counts as measured
-    clustering: float = (
-        1.0  # times wider than if errors did not come in clusters, on the scale of the standard error
-    )
+    clustering: float = 1.0  # times the standard error if errors did not come in clusters
 
     def __str__(self) -> str:
         if self.status == "modelled":
@@ -104,30 +100,19 @@ class SecondPhase:
 def recalibrate(logit_p: Floats, y: Floats, weight: Floats) -> tuple[float, float]:
     """(a, b) so that expit(a + b logit_p) fits the sample: ridge logistic, prior a = 0 +- 1, b = 1 +- 0.5.
 
-    All of shape (n,); weights are rescaled to mean 1. Newton with step halving, which cannot diverge.
+    All of shape (n,); weights are rescaled to mean 1.
     """
     if not len(y):
         return 0.0, 1.0
-    w = weight * len(weight) / weight.sum()
-    design = np.stack([np.ones_like(logit_p), logit_p], axis=1)
-    start, precision = np.array([0.0, 1.0]), np.array([1.0, 4.0])
-
-    def objective(beta: Floats) -> float:
-        eta = design @ beta
-        fit = (w * (y * eta - np.logaddexp(0, eta))).sum()
-        return float(fit - (precision * (beta - start) ** 2).sum() / 2)
-
-    beta = start.copy()
-    for _ in range(25):
-        mean = expit(design @ beta)
-        hessian = (design * (w * mean * (1 - mean))[:, None]).T @ design + np.diag(precision)
-        gradient = design.T @ (w * (y - mean)) - precision * (beta - start)
-        step, before = np.linalg.solve(hessian, gradient), objective(beta)
-        while objective(beta + step) < before and np.abs(step).max() > 1e-9:
-            step = step / 2
-        beta = beta + step
-        if np.abs(step).max() < 1e-8:
-            break
+    prior = np.array([0.0, 1.0])
+    beta, _ = ridge_logistic(
+        np.stack([np.ones_like(logit_p), logit_p], axis=1),
+        y,
+        centre=prior,
+        precision=np.array([1.0, 4.0]),
+        start=prior,
+        weight=weight * len(weight) / weight.sum(),
+    )
     return float(beta[0]), float(beta[1])
 
 
@@ -207,8 +192,9 @@ def frame_totals(
         for row, values in ((2, x * yhat), (3, odds), (4, odds * yhat), (5, odds * yhat * yhat)):
             size[row] += np.bincount(code, values, domains)
     mean, none = yhats / max(able, 1), np.zeros(domains)
-    # sum of odds x^2 d (1 - d) with d = 0.8 yhat + 0.2 mean, multiplied out
-    anticipated = (0.2 * mean - 0.04 * mean**2) * size[3] + (0.8 - 0.32 * mean) * size[4] - 0.64 * size[5]
+    # sum of odds x^2 d (1 - d) with d = believed(yhat, mean) = b yhat + c, multiplied out
+    b, c = BELIEF, (1 - BELIEF) * mean
+    anticipated = (c - c**2) * size[3] + (b - 2 * b * c) * size[4] - b**2 * size[5]
     return Totals(
         population=size[0], size=size[1], model=size[2], anticipated=anticipated, residual=none, v=none, v2=none,
         v_plain=none, reviewed=none, found=none, found_at_random=none, shown_wrong=none, shown_right=none,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 from scipy.stats import norm
 from scipy.stats import t as student
 
 from evenhand.errors import EstimateError
-
-Floats = NDArray[np.float64]
+from evenhand.statistics.arrays import Floats
 
 
 def wilson(wrong: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:

@@ -9,15 +9,12 @@ neither needs to be stored, and both are the same whenever they are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import NDArray
 
-from evenhand.statistics.design import Floats, capped, hashed_uniform
+from evenhand.statistics.arrays import Bools, Floats, Marks
+from evenhand.statistics.design import capped
+from evenhand.statistics.draw import uniform
 from evenhand.statistics.estimator import SecondPhase
-
-Bools = NDArray[np.bool_]
 
 PANEL_SHARE = 0.15  # of a draw's confirmations, on average
 _EDGE = 1e-6
@@ -33,14 +30,14 @@ def panel_chance(p: Floats, pi: Floats) -> Floats:
     return capped(np.sqrt(np.clip(p, _EDGE, 1.0)) / pi, PANEL_SHARE * len(p))
 
 
-def panel_asked(draw_id: str, decision_ids: Sequence[str], overturned: Bools, chance: Floats) -> Bools:
+def panel_asked(draw_id: str, numbers: Marks, overturned: Bools, chance: Floats) -> Bools:
     """Whether the panel shall rule, shape (n,): on every overturn, and on the confirmations that the hash picks."""
-    return np.asarray(overturned | (panel_order(draw_id, decision_ids) < chance))
+    return np.asarray(overturned | (panel_order(draw_id, numbers) < chance))
 
 
-def panel_order(draw_id: str, decision_ids: Sequence[str]) -> Floats:
-    """A number in (0, 1) for each decision: the panel works through its queue in this order, so a part is random."""
-    return hashed_uniform(f"panel|{draw_id}", decision_ids)
+def panel_order(draw_id: str, numbers: Marks) -> Floats:
+    """A number in (0, 1) for each decision, from its id as a number: the panel works through its queue in this order, so a part is random."""
+    return uniform(f"panel|{draw_id}", numbers)
 
 
 def second_phase(

@@ -12,13 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from evenhand.statistics.arrays import Floats, Ints
 from evenhand.statistics.intervals import logit_t
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from evenhand.statistics.ridge_logistic import ridge_logistic
 
 _EDGE = 1e-6
 _BINS = 300  # of log-odds a cell: exact enough, and the frame is passed over once
@@ -114,7 +112,7 @@ def _design(cells: Cells, cell: Ints, x: Floats, between: Floats) -> tuple[Float
 
 
 def _fit(design: Floats, kind: Ints, y: Floats, offset: float) -> tuple[Floats, Floats]:
-    """Posterior mode and covariance (Laplace); the spreads by MacKay's update. Newton with step halving cannot diverge."""
+    """Posterior mode and covariance (Laplace); the spreads by MacKay's update."""
     centre = np.zeros(len(kind))
     centre[[1, 2]] = 1.0  # both slopes: the score is taken at its word until the rulings say otherwise
     spread = np.array([first for first, _ in _KINDS])
@@ -122,7 +120,9 @@ def _fit(design: Floats, kind: Ints, y: Floats, offset: float) -> tuple[Floats, 
     covariance: Floats = np.eye(len(kind))
     for _ in range(_ROUNDS):
         precision = 1 / spread[kind]
-        beta, hessian = _newton(design, y, offset, beta, centre, precision)
+        beta, hessian = ridge_logistic(
+            design, y, centre=centre, precision=precision, start=beta, offset=offset
+        )
         covariance = np.asarray(np.linalg.inv(hessian), float)
         for number, (_, prior) in enumerate(_KINDS):
             if prior is None:
@@ -132,23 +132,3 @@ def _fit(design: Floats, kind: Ints, y: Floats, offset: float) -> tuple[Floats, 
             freedom = of.sum() - np.diag(covariance)[of].sum() / spread[number]
             spread[number] = ((beta[of] ** 2).sum() + 2 * b) / (freedom + 2 * a)
     return beta, covariance
-
-
-def _newton(
-    design: Floats, y: Floats, offset: float, beta: Floats, centre: Floats, precision: Floats
-) -> tuple[Floats, Floats]:
-    def objective(at: Floats) -> float:
-        eta = offset + design @ at
-        return float((y * eta - np.logaddexp(0, eta)).sum() - (precision * (at - centre) ** 2).sum() / 2)
-
-    for _ in range(12):
-        mean = expit(offset + design @ beta)
-        hessian = (design * (mean * (1 - mean))[:, None]).T @ design + np.diag(precision)
-        gradient = design.T @ (y - mean) - precision * (beta - centre)
-        step, before = np.linalg.solve(hessian, gradient), objective(beta)
-        while objective(beta + step) < before and np.abs(step).max() > 1e-6:
-            step = step / 2
-        beta = beta + step
-        if np.abs(step).max() < 1e-4:
-            break
-    return beta, np.asarray(hessian)

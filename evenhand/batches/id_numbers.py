@@ -1,0 +1,27 @@
+"""Decision ids as numbers, which random numbers are made of: the same on every machine and in every pass."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import polars as pl
+
+from evenhand.statistics.arrays import Floats, Marks
+from evenhand.statistics.draw import uniform
+
+
+def id_numbers(ids: Sequence[str] | pl.Series) -> Marks:
+    """A 64-bit number for each id, shape (n,): the lake's 16 hex digits read as such, any other id through SHA-256."""
+    text = ids if isinstance(ids, pl.Series) else pl.Series(ids, dtype=pl.String)
+    numbers = text.str.to_integer(base=16, dtype=pl.UInt64, strict=False)
+    odd = (numbers.is_null() | (text.str.len_bytes() != 16)).arg_true()
+    out = numbers.fill_null(0).to_numpy(writable=True)
+    for i in odd.to_list():
+        out[i] = int.from_bytes(hashlib.sha256(text[i].encode()).digest()[:8], "big")
+    return out
+
+
+def hashed_uniform(salt: str, ids: Sequence[str] | pl.Series) -> Floats:
+    """A number in (0, 1) for each id, shape (n,): `uniform` of its number, the same on every machine."""
+    return uniform(salt, id_numbers(ids))
