@@ -10,9 +10,9 @@ import streamlit as st
 
 from app import figures as measured
 from app.charts import charts
-from app.figures import Scope
 from evenhand.errors import EstimateError
-from evenhand.rates.table import Rates
+from evenhand.rates.measure import Rates
+from evenhand.rates.question import Question
 from evenhand.statistics.change import Change, change
 from evenhand.wording.rates import OUTCOMES, number, points, short_evidence
 from evenhand.wording.rates import day as spelled
@@ -21,7 +21,7 @@ _WAYS = ("Two policy versions", "Before and after a day")
 _SIGNS = {"within noise": "≈ within noise", "not known yet": "? not known yet"}
 
 
-def show(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
+def show(at: measured.Stamp, question: Question, choices: measured.Choices) -> None:
     """Ask what to compare, then say for each kind of error what changed."""
     versions = choices.values["policy_version"]
     ways = _WAYS if len(versions) > 1 else _WAYS[1:]
@@ -33,20 +33,20 @@ def show(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
         if old == new:
             st.info("Choose two different policy versions.")
             return
-        sides = {old: scope.of(policy_version=old), new: scope.of(policy_version=new)}
+        sides = {old: question.of(policy_version=old), new: question.of(policy_version=new)}
     else:
         middle = choices.first + (choices.last - choices.first) / 2
         day = first.date_input(
             "From which day on?", middle, min_value=choices.first + timedelta(days=1), max_value=choices.last, key="change_day"
         )  # fmt: skip
         sides = {
-            f"Before {spelled(day)}": scope.within(None, day),
-            f"{spelled(day)} and after": scope.within(day, None),
+            f"Before {spelled(day)}": question.within(None, day),
+            f"{spelled(day)} and after": question.within(day, None),
         }
     rates = {}
     for name, side in sides.items():
         try:
-            rates[name] = measured.rates(at, (), side).overall
+            rates[name] = measured.rates(at, side).overall
         except EstimateError as problem:
             raise EstimateError(f"{name}: {problem}") from problem
     _say(rates)

@@ -12,7 +12,9 @@ import streamlit as st
 from app import session
 from evenhand.batches.population import DOMAINS
 from evenhand.rates.improvement_areas import ImprovementArea, find_areas
-from evenhand.rates.table import Estimand, EstimateTable, Weight, estimate_draws, measure_draws
+from evenhand.rates.notes import Note
+from evenhand.rates.question import Question
+from evenhand.rates.table import EstimateTable, estimate_draws, measure_draws
 from evenhand.records.batches import QueueProgress
 from evenhand.store import DrawRecord
 
@@ -20,30 +22,7 @@ SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")  # no league 
 Stamp = tuple[str, int, int, int]  # workspace, rulings, of them taken back, draws
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scope:
-    """Which decisions a rate is about, and what it is a share of."""
-
-    since: date | None = None
-    until: date | None = None  # exclusive
-    where: tuple[tuple[str, str], ...] = ()
-    weight: Weight = "decisions"
-    estimand: Estimand = "sme"
-
-    def of(self, **also: str) -> Scope:
-        """The same with `also` as filters."""
-        where = {**dict(self.where), **also}
-        return Scope(since=self.since, until=self.until, where=tuple(where.items()), weight=self.weight,
-                     estimand=self.estimand)  # fmt: skip
-
-    def within(self, since: date | None, until: date | None) -> Scope:
-        """The same, cut to the days from `since` up to, not including, `until`."""
-        first = max((day for day in (self.since, since) if day), default=None)
-        last = min((day for day in (self.until, until) if day), default=None)
-        return Scope(since=first, until=last, where=self.where, weight=self.weight, estimand=self.estimand)
-
-
-EVERYTHING = Scope()
+EVERYTHING = Question()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,25 +51,21 @@ def stamp() -> Stamp:
 
 
 @st.cache_data(show_spinner="Estimating", max_entries=128)
-def rates(at: Stamp, by: tuple[str, ...] = (), scope: Scope = EVERYTHING) -> EstimateTable:
-    """Error rates by `by` within `scope`; EstimateError as `evenhand.rates.table.estimate_draws` raises it."""
-    return estimate_draws(
-        session.workspace(), session.store(), by=by, since=scope.since, until=scope.until, filters=dict(scope.where),
-        weight=scope.weight, estimand=scope.estimand,
-    )  # fmt: skip
+def rates(at: Stamp, question: Question = EVERYTHING) -> EstimateTable:
+    """The error rates that `question` asks for; EstimateError as `evenhand.rates.table.estimate_draws` raises it."""
+    return estimate_draws(session.workspace(), session.store(), question)
 
 
 @st.cache_data(show_spinner="Comparing slices", max_entries=8)
-def areas(at: Stamp) -> tuple[list[ImprovementArea], list[str]]:
+def areas(at: Stamp) -> tuple[list[ImprovementArea], tuple[Note, ...]]:
     """The slices that stand out, and what is to be said about them."""
-    notes: list[str] = []
-    return find_areas(session.workspace(), session.store(), notes=notes), notes
+    return find_areas(session.workspace(), session.store())
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def choices(at: Stamp) -> Choices:
     """What can be asked for; EstimateError while there is no ruling on a drawn case."""
-    measure = measure_draws(session.workspace(), session.store(), notes=[])
+    measure = measure_draws(session.workspace(), session.store())
     frames = [part.frame.select(*SPLITS, "decided_at") for part in measure.parts]
     every = pl.concat(frames)
     days = every.select(pl.col("decided_at").min().alias("first"), pl.col("decided_at").max().alias("last"))

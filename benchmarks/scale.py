@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from evenhand.rates.question import Question
 from evenhand.records.decision import decision_id
 from evenhand.records.policy import PolicyVersion
 from evenhand.statistics.belief import BELIEF
@@ -176,10 +177,10 @@ def run_evenhand(root: Path, budget: int) -> dict[str, Any]:
         )  # fmt: skip
     store.add_rulings(rulings, by="benchmark")
     begun = time.perf_counter()
-    table = estimate_draws(ws, store, by=("market", "area"))
+    table = estimate_draws(ws, store, Question(by=("market", "area")))
     estimated = time.perf_counter() - begun
     peak = peak_mb()
-    measure = measure_draws(ws, store, notes=[])
+    measure = measure_draws(ws, store)
     measure.rates(())
     begun = time.perf_counter()
     for by in ("queue", "language"), ("team",), ("market", "content_type"), ("area", "label"):

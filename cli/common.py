@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from evenhand.errors import UserError
 from evenhand.store import Store
 from evenhand.workspace.workspace import Workspace, find_workspace, open_workspace
+
+if TYPE_CHECKING:
+    from evenhand.rates.notes import Note
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,8 +28,31 @@ def as_json(command: F) -> F:
     return click.option("--json", "to_json", is_flag=True, help="Print JSON instead of a table.")(command)
 
 
-#: What a rate is a share of, by whose word, and for how many looks; in the order in which `--help` lists them.
-_BASIS = (
+class Day(click.ParamType[date]):
+    """A calendar day like 2026-03-01."""
+
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """`value` as a date."""
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it like 2026-03-01", param, ctx)
+
+
+DAY = Day()
+
+#: Which decisions a question is about; in the order in which `--help` lists them.
+_WINDOW = (
+    click.option("--since", type=DAY, help="First day on which the decisions were made (UTC)."),
+    click.option("--until", type=DAY, help="Day after the last."),
+    click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Like market=TH; may be repeated."),
+)
+#: What a rate is a share of, by whose word, and for how many looks.
+_SHARE = (
     click.option(
         "--weight",
         type=click.Choice(["decisions", "exposure"]),
@@ -47,13 +74,54 @@ _BASIS = (
         "--weekly-looks", type=click.IntRange(min=1), metavar="K", help="The same for K weekly looks."
     ),
 )
+_SPLIT = click.option(
+    "--by", default="", help="Columns to split by, like market,area; also day, week or month."
+)
+_DRAWS = click.option(
+    "--draw", "draw_ids", multiple=True, help="Only these draws; else all with disjoint frames."
+)
 
 
-def basis_of_rates(command: F) -> F:
-    """Add `--weight`, `--estimand`, `--daily-looks` and `--weekly-looks` to a command that gives error rates."""
-    for option in reversed(_BASIS):
-        command = option(command)
-    return command
+def asks(*, split: bool = False, share: bool = False, draws: bool = False) -> Callable[[F], F]:
+    """Give a command the options of a question, and pass it on as `question`.
+
+    Always `--since`, `--until` and `--where`; `split`: `--by`; `share`: `--weight`, `--estimand`, `--daily-looks` and `--weekly-looks`;
+    `draws`: `--draw`.
+    """
+    options = [
+        *([_SPLIT] if split else []),
+        *_WINDOW,
+        *(_SHARE if share else ()),
+        *([_DRAWS] if draws else []),
+    ]
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def asking(*args: Any, **given: Any) -> Any:
+            from evenhand.rates.question import Question
+            from evenhand.statistics.repeated_looks import Looks
+
+            asked: dict[str, Any] = {name: given.pop(name) for name in ("since", "until")}
+            asked["filters"] = filters_from(given.pop("where"))
+            if split:
+                asked["by"] = tuple(columns_from(given.pop("by")))
+            if share:
+                asked |= {name: given.pop(name) for name in ("weight", "estimand")}
+                asked["looks"] = Looks(daily=given.pop("daily_looks"), weeks=given.pop("weekly_looks"))
+            if draws:
+                asked["draws"] = tuple(given.pop("draw_ids"))
+            return command(*args, question=Question(**asked), **given)
+
+        for option in reversed(options):
+            asking = option(asking)
+        return cast(F, asking)
+
+    return decorate
+
+
+def columns_from(text: str) -> list[str]:
+    """`"market, area"` as a list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def here(ctx: click.Context) -> Workspace:
@@ -80,21 +148,6 @@ def who() -> str:
 def now() -> datetime:
     """The present moment, aware, UTC."""
     return datetime.now(UTC)
-
-
-class Day(click.ParamType[date]):
-    """A calendar day like 2026-03-01."""
-
-    name = "YYYY-MM-DD"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """`value` as a date."""
-        if isinstance(value, date):
-            return value
-        try:
-            return date.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no day; write it like 2026-03-01", param, ctx)
 
 
 def filters_from(pairs: Sequence[str]) -> dict[str, str]:
@@ -157,3 +210,11 @@ def say_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None =
             for text, width, right in zip(line, widths, numeric, strict=True)
         ]
         click.echo("  ".join(parts).rstrip())
+
+
+def say_notes(notes: Sequence[Note]) -> None:
+    """Print what has to be said beside a rate, a line each."""
+    from evenhand.wording.notes import said_note
+
+    for note in notes:
+        click.echo(f"note: {said_note(note)}")

@@ -27,7 +27,7 @@ def managed_world(root: Path, truth: Path) -> tuple[Workspace, Store]:
         store.skip_item(
             late.draw_id, row["decision_id"], sme_id="sme", reason="cannot read", at=scored_world.AT
         )
-    area = find_areas(ws, store, notes=[])[-1]
+    area = find_areas(ws, store)[0][-1]
     store.open_improvement(
         area.where, vars(area.rate), by="management", at=scored_world.AT, owner="Lina", due="2026-05-01", action=ACTION
     )  # fmt: skip

@@ -10,6 +10,7 @@ from evenhand.ingest import ingest_decisions
 from evenhand.records.decision import Ruling
 from evenhand.store import Store
 from evenhand.synthetic.sample_policies import sample_policies
+from evenhand.wording.notes import said_note
 from evenhand.workspace.lake import SCORES, decision_files, score_file
 from evenhand.workspace.workspace import create_workspace
 
@@ -69,3 +70,8 @@ def true_rate(world, drawn) -> float:
     ws, _, known = world
     frame = pl.read_parquet(ws.root / drawn.frame_file).join(known, on="decision_id", validate="1:1")
     return (frame["label"] != frame["true_label"]).mean()
+
+
+def said(answer) -> list[str]:
+    """What is said beside a rate: the notes of a table or report, in words."""
+    return [said_note(note) for note in answer.notes]

@@ -20,13 +20,16 @@ from app.views.error_rates import exact, table_rows
 from evenhand.batches.plan import make_plan
 from evenhand.batches.population import scored_frame
 from evenhand.rates.improvement_areas import find_areas
-from evenhand.rates.table import EstimateTable, Rates, estimate_draws
+from evenhand.rates.measure import Rates
+from evenhand.rates.question import Question
+from evenhand.rates.table import EstimateTable, estimate_draws
 from evenhand.records.policy import titles
 from evenhand.similar.conflicts import publish_conflicts
 from evenhand.statistics.change import change
 from evenhand.statistics.estimator import Estimate
 from evenhand.store import User
 from evenhand.wording import rates as rate_words
+from evenhand.wording.notes import sentence as note_sentence
 from evenhand.workspace.lake import scan_decisions
 
 PAGES = ("overview", "error_rates", "improvement", "plan", "method")
@@ -239,14 +242,14 @@ def test_the_overview_says_what_needs_attention(full, opened):
     ws, store = full
     said = html(opened(full, "overview"))
     (taken,) = store.improvements()
-    free = [a for a in find_areas(ws, store, notes=[]) if dict(a.where) != dict(taken.where)]
+    free = [a for a in find_areas(ws, store)[0] if dict(a.where) != dict(taken.where)]
     assert said.count("Stands out") == 5 and len(free) > 5
     assert f"{len(free) - 4} more stand out" in said
     assert rate_words.place_name(free[3].where, titles(store.policies())) in said
     assert rate_words.short_evidence(free[3].elsewhere) in said
     assert f"about {free[0].excess:,.0f} errors too many" in said
     assert "Overdue since 1 May 2026" in said and "Lina: a briefing" in said
-    cells = estimate_draws(ws, store, by=("market", "area")).domains
+    cells = estimate_draws(ws, store, Question(by=("market", "area"))).domains
     unknown = [cell.total for cell in cells if cell.total.status == "unknown"]
     assert unknown and f"{len(unknown)} of {len(cells)} cells of market and area" in said
     assert f"About {sum(e.reviews_needed for e in unknown):,} more reviews" in said
@@ -278,7 +281,7 @@ def test_the_trend_marks_the_new_policy_and_has_a_row_a_week_and_version(full, o
     assert (
         "policy short-video/2026-02" in str(spec) or spec["layer"][-1]["encoding"]["text"]["field"] == "says"
     )
-    table = estimate_draws(ws, store, by=("week", "policy_version"))
+    table = estimate_draws(ws, store, Question(by=("week", "policy_version")))
     in_force = {policy.version: policy.effective_from for policy in store.policies()}
     rows = charts.trend_rows(table, "total", in_force, "week")
     assert len(rows) == len(table.domains) and rows["start"].is_monotonic_increasing
@@ -309,7 +312,7 @@ def test_every_pivot_and_outcome_gives_the_domains_figures(full, opened):
     at = opened(full, "error_rates")
     for split in ("queue", "policy_version", "week"):
         at = pick(at, "split", split)
-        table = estimate_draws(*full, by=(split,))
+        table = estimate_draws(*full, Question(by=(split,)))
         assert len(at.dataframe[0].value) == len(table.domains) + 1
         known = [r.total.rate for r in table.domains if r.total.status == "measured"]
         shown = at.dataframe[0].value["Error rate"].dropna().tolist()
@@ -319,7 +322,10 @@ def test_every_pivot_and_outcome_gives_the_domains_figures(full, opened):
         assert charts_of(at)
     at = pick(at, "split", "queue")
     at = fine(at.selectbox(key="split2").select("language").run())
-    assert len(at.dataframe[0].value) == len(estimate_draws(*full, by=("queue", "language")).domains) + 1
+    assert (
+        len(at.dataframe[0].value)
+        == len(estimate_draws(*full, Question(by=("queue", "language"))).domains) + 1
+    )
     assert "by language and queue" in html(at), "the longer one downwards"
     assert (
         not at.dataframe[0].value["Error rate"].isna().all()
@@ -328,7 +334,7 @@ def test_every_pivot_and_outcome_gives_the_domains_figures(full, opened):
 
 
 def test_the_map_tells_measured_modelled_and_not_known_yet_apart_in_words(full, opened):
-    cells = estimate_draws(*full, by=("market", "area")).domains
+    cells = estimate_draws(*full, Question(by=("market", "area"))).domains
     at = pick(opened(full, "error_rates"), "view", "Market × area")
     said = html(at)
     modelled = [cell for cell in cells if cell.modelled]
@@ -381,7 +387,7 @@ def test_an_action_with_markdown_in_it_loads_nothing(full, opened):
 def test_period_and_filters_narrow_every_figure(full, opened):
     at = fine(opened(full, "error_rates").selectbox(key="where_market").select("TH").run())
     at = fine(at.date_input(key="to").set_value("2026-03-01").run())
-    table = estimate_draws(*full, by=("market",), filters={"market": "TH"}, until=date(2026, 3, 2))
+    table = estimate_draws(*full, Question(by=("market",), filters={"market": "TH"}, until=date(2026, 3, 2)))
     assert rate_words.evidence(table.overall.total) in html(at)
     assert "5 Jan 2026 to 1 Mar 2026 · Market: TH" in at.caption[0].value.replace("\\", "")
     assert at.dataframe[0].value["Market"].tolist() == ["All", "TH"]
@@ -389,7 +395,7 @@ def test_period_and_filters_narrow_every_figure(full, opened):
 
 def test_a_rate_of_views_weighs_by_exposure(full, opened):
     at = pick(opened(full, "error_rates"), "weight", "exposure")
-    total = estimate_draws(*full, weight="exposure").overall.total
+    total = estimate_draws(*full, Question(weight="exposure")).overall.total
     assert "Views of content decided wrongly" in html(at) and rate_words.evidence(total) in html(at)
     assert "share of views" in at.caption[0].value
 
@@ -404,7 +410,7 @@ def test_what_cannot_be_told_is_said_and_the_choice_stays(full, opened):
 def test_a_change_says_real_or_noise_with_its_interval(full, opened):
     at = pick(opened(full, "error_rates"), "view", "Change")
     old, new = (f"short-video/2026-0{i}" for i in (1, 2))
-    sides = [estimate_draws(*full, filters={"policy_version": v}).overall for v in (old, new)]
+    sides = [estimate_draws(*full, Question(filters={"policy_version": v})).overall for v in (old, new)]
     rows = at.dataframe[0].value
     for i, name in enumerate(rate_words.OUTCOMES):
         found = change(getattr(sides[0], name), getattr(sides[1], name))
@@ -454,7 +460,7 @@ def test_the_method_says_how_each_batch_was_drawn(full, opened):
         assert rows[draw.draw_id]["Model version"] == draw.model_version
         assert rows[draw.draw_id]["Policy versions"] == ", ".join(draw.policy_versions)
     table = estimate_draws(ws, store)
-    assert all(rate_words.bullets([note]) in said for note in table.notes)
+    assert all(rate_words.bullets([note_sentence(note)]) in said for note in table.notes)
     assert rate_words.evidence(table.overall.total) in said
 
 
@@ -486,7 +492,7 @@ def test_notes_name_batches_by_their_day_and_nothing_in_them_is_markdown(full, o
         assert "draw-2026" not in said and "policy_version" not in said
         assert page == "improvement" or "Batch of 2 Apr 2026, 00\\:00\\: 4 cases were skipped" in said
     assert (
-        rate_words.bullets(["too few rulings yet in ![x](y)", "b"])
+        rate_words.bullets(["Too few rulings yet in ![x](y).", "B."])
         == "- Too few rulings yet in \\!\\[x\\](y).\n- B."
     )
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from scored_world import AT, draw, rule
 
-from evenhand.rates.table import Measure, measure_draws
+from evenhand.rates.measure import Measure
+from evenhand.rates.question import Question
+from evenhand.rates.table import measure_draws
 from evenhand.report.dsa import scopes
 from evenhand.report.model import collect
 from evenhand.statistics.design import Design
@@ -224,7 +226,7 @@ def share_enforced(frame, store, by, weight):
 def test_what_was_enforced_is_counted_in_the_window_by_any_split(ruled, weight):
     ws, store, _ = ruled
     until = AT.date().replace(month=3, day=1)
-    measure = measure_draws(ws, store, until=until, weight=weight, notes=[])
+    measure = measure_draws(ws, store, Question(until=until, weight=weight))
     (part,) = measure.parts
     assert 0 < part.frame["inside"].sum() < part.frame.height
     for by in ((), ("language",), ("market", "area")):
@@ -236,7 +238,7 @@ def test_what_was_enforced_is_counted_in_the_window_by_any_split(ruled, weight):
 
 def test_the_order_of_the_frame_does_not_matter_to_what_was_enforced(ruled):
     ws, store, _ = ruled
-    measure = measure_draws(ws, store, notes=[])
+    measure = measure_draws(ws, store)
     (part,) = measure.parts
     order = np.random.default_rng(3).permutation(part.frame.height)
     place = np.argsort(order)[part.done["place"].to_numpy()]

@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from scored_world import AT, MODEL, draw, rule, true_rate
+from scored_world import AT, MODEL, draw, rule, said, true_rate
 
 from evenhand.errors import EstimateError, SampleError
 from evenhand.ingest import ingest_decisions, ingest_rulings
+from evenhand.rates.question import Question
 from evenhand.rates.table import estimate_draws
 from evenhand.records.decision import Ruling
 from evenhand.statistics.estimator import Estimate
@@ -35,11 +36,11 @@ def with_scores(world, score, model: str = MODEL) -> None:
 
 
 def total(world, **options) -> Estimate:
-    return estimate_draws(*world[:2], **options).overall.total
+    return estimate_draws(*world[:2], Question(**options)).overall.total
 
 
 def notes(world, **options) -> str:
-    return " | ".join(estimate_draws(*world[:2], **options).notes)
+    return " | ".join(said(estimate_draws(*world[:2], Question(**options))))
 
 
 def write(folder, rows, name="decisions.csv", columns=COLUMNS):
@@ -115,7 +116,10 @@ def test_a_cell_of_one_decision_can_be_drawn_and_has_an_honest_rate(small):
     lone = frame.filter(pl.col("market") == "MO")["pi"].item()
     assert lone == 1.0 > frame.filter(pl.col("market") == "TH")["pi"].median(), "the floor lifts small cells"
     rule(world, drawn)
-    domains = {d.domain["market"]: d.total for d in estimate_draws(*world[:2], by=("market", "area")).domains}
+    domains = {
+        d.domain["market"]: d.total
+        for d in estimate_draws(*world[:2], Question(by=("market", "area"))).domains
+    }
     alone = domains["MO"]
     assert (alone.population, alone.n_reviewed, alone.rate, alone.low, alone.high) == (1, 1, 0, 0, 0)
     assert domains["TH"].population == 60 and domains["TH"].high > 0
@@ -204,9 +208,9 @@ def test_two_draws_by_two_models_over_one_period_are_never_counted_twice(world):
     rule(world, second)
     table = estimate_draws(*world[:2])
     assert table.draws == (second.draw_id,) and table.model_versions == ("evenhand-2",)
-    assert f"draw {first.draw_id} is left out" in " ".join(table.notes)
+    assert f"draw {first.draw_id} is left out" in " ".join(said(table))
     with pytest.raises(EstimateError, match="overlap"):
-        total(world, draw_ids=[first.draw_id, second.draw_id])
+        total(world, draws=(first.draw_id, second.draw_id))
 
 
 def test_a_policy_change_in_mid_window_is_said_and_periods_are_cut_there(world):
@@ -215,9 +219,9 @@ def test_a_policy_change_in_mid_window_is_said_and_periods_are_cut_there(world):
     frame = pl.read_parquet(world[0].root / drawn.frame_file)
     first_new = frame.filter(pl.col("policy_version") == POLICY)["decided_at"].min().date()
     since, until = first_new - timedelta(days=7), first_new + timedelta(days=7)
-    table = estimate_draws(*world[:2], since=since, until=until, by=("month",))
+    table = estimate_draws(*world[:2], Question(since=since, until=until, by=("month",)))
     assert "the frame spans policy versions" in notes(world, since=since, until=until)
-    assert table.by == ("month", "policy_version")
+    assert table.question.by == ("month", "policy_version")
     assert len(table.versions) == 2
     assert sum(v.total.population for v in table.versions) == table.overall.total.population
     for row in table.domains:
@@ -275,7 +279,8 @@ def test_a_day_is_a_utc_day_from_the_file_to_the_window(small):
     assert total(world).population == 5
     assert total(world, since=date(2026, 3, 2), until=date(2026, 3, 3)).population == 3
     days = {
-        row.domain["day"]: row.total.population for row in estimate_draws(*world[:2], by=("day",)).domains
+        row.domain["day"]: row.total.population
+        for row in estimate_draws(*world[:2], Question(by=("day",))).domains
     }
     assert days == {"2026-03-02": 3, "2026-03-03": 2}
 

@@ -11,6 +11,7 @@ from scored_world import draw, rule
 from cli.main import main
 from evenhand.errors import EstimateError, UserError
 from evenhand.rates.improvement_areas import FALSE_SHARE, elsewhere, find_areas, p_higher
+from evenhand.rates.question import Question
 from evenhand.rates.table import estimate_draws
 from evenhand.statistics.estimator import Estimate
 
@@ -49,8 +50,7 @@ def test_a_planted_cluster_is_found_with_its_confusion_and_its_examples(world):
     ws, store, known = world
     drawn = draw(world, budget=1_200)
     rule(world, drawn)
-    notes: list[str] = []
-    areas = find_areas(ws, store, notes=notes)
+    areas, _ = find_areas(ws, store)
     assert areas
     frame = pl.read_parquet(ws.root / drawn.frame_file).join(known, on="decision_id")
     wrong = frame["label"] != frame["true_label"]
@@ -68,7 +68,7 @@ def test_a_planted_cluster_is_found_with_its_confusion_and_its_examples(world):
         assert (examples["label"] != examples["true_label"]).all()
         assert area.confusions[0].found >= 1 and area.confusions[0].decided in area.sentence()
     assert [area.excess for area in areas] == sorted((a.excess for a in areas), reverse=True)
-    slice_rate = estimate_draws(ws, store, filters=areas[0].where).overall.total
+    slice_rate = estimate_draws(ws, store, Question(filters=areas[0].where)).overall.total
     assert areas[0].rate.rate == pytest.approx(slice_rate.rate)
 
 
@@ -92,15 +92,15 @@ def test_errors_strewn_at_random_are_no_area(world):
         for row in frame.iter_rows(named=True)
     ]
     rule((ws, store, frame.select("decision_id").with_columns(true_label=pl.Series(flat))), drawn)
-    assert len(find_areas(ws, store, notes=[])) <= 1
+    assert len(find_areas(ws, store)[0]) <= 1
 
 
 def test_a_handful_of_rulings_names_nothing_and_none_at_all_is_refused(world):
     ws, store, _ = world
     with pytest.raises(EstimateError, match="no draw yet"):
-        find_areas(ws, store, notes=[])
+        find_areas(ws, store)
     rule(world, draw(world, budget=12))
-    assert find_areas(ws, store, notes=[]) == []
+    assert find_areas(ws, store)[0] == []
 
 
 def run(world, *args: str) -> int:

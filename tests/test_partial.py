@@ -3,12 +3,14 @@
 import numpy as np
 import polars as pl
 import pytest
-from scored_world import draw, rule, true_rate
+from scored_world import draw, rule, said, true_rate
+from test_store import a_draw
 
 from evenhand.rates.table import estimate_draws
 from evenhand.rates.unfinished_batches import partly_reviewed
 from evenhand.statistics.design import Design
 from evenhand.statistics.draw import pareto_draw
+from evenhand.wording.notes import said_note
 
 N = 2_000  # decisions: half in Thai with few errors, half in English with many
 
@@ -42,10 +44,17 @@ def ruled(items, done):
 
 def rate(frame, items, wrong, notes=None):
     """Horvitz-Thompson share of errors from what was ruled of `items`."""
-    fresh, untold = partly_reviewed(frame, items, {"TH": 1}, "d1", [] if notes is None else notes)
-    assert not untold
+    told = partly_reviewed(frame, items, {"TH": 1}, a_draw())
+    assert not told.untold
+    fresh = told.frame
+    if notes is not None:
+        notes += words(told)
     place = items.filter(pl.col("ruled_label").is_not_null())["place"].to_numpy()
     return float((wrong[place] / fresh["pi"].to_numpy()[place]).sum() / N)
+
+
+def words(told):
+    return [said_note(note) for note in told.notes]
 
 
 def first(items, language, share):
@@ -73,14 +82,13 @@ def test_languages_that_went_to_different_people_are_weighed_up_apart():
 def test_a_market_worked_as_one_queue_is_one_lane_whoever_is_in_flight():
     frame, wrong = population()
     items = drawn(frame, np.random.default_rng(1))
-    notes: list[str] = []
     whole = ruled(items, pl.col("position") < 120)
-    fresh, _ = partly_reviewed(frame, whole, {"TH": 2}, "d1", notes)
-    assert fresh["pi"].sum() == pytest.approx(120) and not notes
+    told = partly_reviewed(frame, whole, {"TH": 2}, a_draw())
+    assert told.frame["pi"].sum() == pytest.approx(120) and not told.notes
     in_flight = ruled(items, (pl.col("position") < 120) & ~pl.col("position").is_in([117, 118]))
-    fresh, _ = partly_reviewed(frame, in_flight, {"TH": 2}, "d1", notes)
-    assert fresh["pi"].sum() == pytest.approx(118)
-    assert notes == ["draw d1: 2 cases are in flight or passed over in the queue; missing at random"]
+    told = partly_reviewed(frame, in_flight, {"TH": 2}, a_draw())
+    assert told.frame["pi"].sum() == pytest.approx(118)
+    assert words(told) == ["draw d1: 2 cases are in flight or passed over in the queue; missing at random"]
 
 
 def test_skipped_cases_do_not_split_a_market():
@@ -88,18 +96,17 @@ def test_skipped_cases_do_not_split_a_market():
     items = drawn(frame, np.random.default_rng(2))
     gone = pl.col("position").is_in(list(range(0, 60, 3)))
     items = ruled(items, (pl.col("position") < 120) & ~gone).with_columns(skipped=gone)
-    notes: list[str] = []
-    fresh, _ = partly_reviewed(frame, items, {"TH": 1}, "d1", notes)
-    assert fresh["pi"].sum() == pytest.approx(100) and not notes
+    told = partly_reviewed(frame, items, {"TH": 1}, a_draw())
+    assert told.frame["pi"].sum() == pytest.approx(100) and not told.notes
 
 
 def test_a_language_without_a_ruling_leaves_the_population_and_is_named():
     frame, wrong = population()
     items = drawn(frame, np.random.default_rng(3))
     items = ruled(items, first(items, "th", 0.5))
-    notes: list[str] = []
-    fresh, untold = partly_reviewed(frame, items, {"TH": 1}, "d1", notes)
-    assert untold == [{"market": "TH", "language": "en"}]
+    told = partly_reviewed(frame, items, {"TH": 1}, a_draw())
+    fresh, notes = told.frame, words(told)
+    assert told.untold == ({"market": "TH", "language": "en"},)
     assert not fresh.filter(pl.col("language") == "en")["inside"].any()
     assert fresh.filter(pl.col("language") == "th")["inside"].all()
     assert "too few rulings yet in TH en" in " ".join(notes)
@@ -121,7 +128,7 @@ def test_a_batch_with_people_for_each_language_gives_an_interval_that_holds_the_
     total = table.overall.total
     assert total.n_reviewed == 900 - late.height and total.population == 4_000
     assert total.low <= true_rate(world, drawn) <= total.high
-    assert f"{late.height} of 900 cases are not ruled yet" in " ".join(table.notes)
+    assert f"{late.height} of 900 cases are not ruled yet" in " ".join(said(table))
 
 
 def test_what_is_in_flight_is_handed_out_and_counted_missing(world):
@@ -129,5 +136,5 @@ def test_what_is_in_flight_is_handed_out_and_counted_missing(world):
     rule(world, drawn, take=50)
     first = world[1].rulings(draw_id=drawn.draw_id)["id"][0]
     world[1].undo_ruling(first, by="s")
-    notes = " ".join(estimate_draws(*world[:2]).notes)
+    notes = " ".join(said(estimate_draws(*world[:2])))
     assert "1 case is in flight or passed over in the queue; missing at random" in notes

@@ -9,12 +9,13 @@ from scored_world import AT, draw, rule
 from cli.main import main
 from evenhand.errors import EstimateError, UserError
 from evenhand.rates.improvement_areas import find_areas, remeasure
+from evenhand.rates.question import Question
 from evenhand.rates.table import estimate_draws
 from evenhand.records.policy import parse_policy
 from evenhand.report.charts import kinds_chart, scale, split_chart, trend_chart
 from evenhand.report.dsa import dsa_table, dsa_words
 from evenhand.report.method import draw_words
-from evenhand.report.model import collect
+from evenhand.report.model import DEFAULT_BY, collect
 from evenhand.report.narrative import narrative
 from evenhand.report.tables import tables
 from evenhand.report.write import writer_for
@@ -25,8 +26,8 @@ CUT = date(2026, 2, 16)
 OUTCOMES = ("total", "over_enforcement", "under_enforcement", "wrong_policy", "policy_unclear")
 
 
-def made(world, **options):
-    return collect(world[0], world[1], made_at=AT, **options)
+def made(world, *, by=DEFAULT_BY, compare=None, unit=None, **asked):
+    return collect(world[0], world[1], Question(**asked), by=by, made_at=AT, compare=compare, unit=unit)
 
 
 def same_figures(one, other):
@@ -53,7 +54,9 @@ def ruled(world):
 def test_every_rate_is_the_estimate_of_its_split(ruled):
     report = made(ruled)
     for by in ("market", "area", "language", "queue"):
-        expected = {tuple(r.domain.values()): r for r in estimate_draws(*ruled[:2], by=(by,)).domains}
+        expected = {
+            tuple(r.domain.values()): r for r in estimate_draws(*ruled[:2], Question(by=(by,))).domains
+        }
         rows = report.split(by).rows
         assert len(rows) == len(expected)
         assert all(same(r, expected[tuple(r.domain.values())]) for r in rows)
@@ -79,7 +82,7 @@ def test_the_trend_is_cut_where_a_policy_version_begins(ruled):
     assert [step.policy_version for step in begins] == ["short-video/2026-02"]
     weeks = {
         (r.domain["week"], r.domain["policy_version"]): r.total
-        for r in estimate_draws(*ruled[:2], by=("week",)).domains
+        for r in estimate_draws(*ruled[:2], Question(by=("week",))).domains
     }
     assert len(report.trend) == len(weeks)
     for step in report.trend:
@@ -92,7 +95,7 @@ def test_the_trend_is_cut_where_a_policy_version_begins(ruled):
 
 def test_the_period_before_is_compared_with_by_default(ruled):
     report = made(ruled, since=CUT, until=CUT + timedelta(days=14))
-    before = estimate_draws(*ruled[:2], since=CUT - timedelta(days=14), until=CUT)
+    before = estimate_draws(*ruled[:2], Question(since=CUT - timedelta(days=14), until=CUT))
     assert same(report.comparison.before, before.overall)
     assert (report.comparison.period.first, report.comparison.period.last) == (
         CUT - timedelta(days=14),
@@ -180,7 +183,7 @@ def test_confusions_are_shares_of_all_decisions_and_add_up_to_the_errors(ruled):
 def test_improvement_areas_carry_owner_action_and_verdict(world):
     rule(world, draw(world, budget=1_200))
     ws, store, _ = world
-    areas = find_areas(ws, store, notes=[])
+    areas, _ = find_areas(ws, store)
     assert areas
     note = {"owner": "Lead", "cause": "slip", "action": "calibrate", "due": "2026-05-01"}
     found = {"rate": 0.2, "low": 0.1, "high": 0.3, "n_reviewed": 40, "status": "measured"}
@@ -217,7 +220,7 @@ def test_the_method_says_what_was_drawn_and_how(ruled):
 
 def test_dsa_indicators_are_those_of_the_estimates_and_say_what_they_are_not(ruled):
     report = made(ruled)
-    split = {r.domain["language"]: r for r in estimate_draws(*ruled[:2], by=("language",)).domains}
+    split = {r.domain["language"]: r for r in estimate_draws(*ruled[:2], Question(by=("language",))).domains}
     rates = {language: r.total for language, r in split.items()}
     table = dsa_table(report)
     names = [column.name for column in table.columns]

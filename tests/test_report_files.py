@@ -15,6 +15,7 @@ from pptx import Presentation
 from scored_world import AT, build, draw, rule
 
 from cli.main import main
+from evenhand.rates.question import Question
 from evenhand.report.deck import FULL, clipped, needed, paged
 from evenhand.report.dsa import scopes
 from evenhand.report.model import collect
@@ -59,7 +60,7 @@ def hostile(tmp_path_factory):
 def written(hostile, tmp_path_factory):
     """The report and its four files, by ending."""
     folder = tmp_path_factory.mktemp("written")
-    report = collect(hostile[0], hostile[1], made_at=AT, since=AT.date().replace(month=2, day=16))
+    report = collect(hostile[0], hostile[1], Question(since=AT.date().replace(month=2, day=16)), made_at=AT)
     files = {}
     for kind in WRITERS:
         files[kind] = folder / f"report{kind}"

@@ -12,11 +12,13 @@ from scored_world import AT, build, draw, rule
 
 from cli.main import main
 from evenhand.rates import reviewed_frame as reviewed
+from evenhand.rates.question import Question
 from evenhand.report.dsa import reviewers_words
 from evenhand.report.method import method
 from evenhand.report.model import collect
 from evenhand.report.narrative import narrative
 from evenhand.report.write import WRITERS, writer_for
+from evenhand.statistics.repeated_looks import Looks
 
 SKIPPED = 8
 OPTIONS = {
@@ -132,12 +134,12 @@ def test_each_option_changes_the_headline_as_it_should(panelled, capsys, tmp_pat
 def test_every_kind_of_file_says_what_its_rates_are(panelled, tmp_path, kind):
     made = {}
     for option, chosen in {
-        "decisions": {},
-        "all": {"weight": "exposure", "estimand": "panel", "daily_looks": True},
-        "weekly": {"weekly_looks": 12},
+        "decisions": Question(),
+        "all": Question(weight="exposure", estimand="panel", looks=Looks(daily=True)),
+        "weekly": Question(looks=Looks(weeks=12)),
     }.items():
         file = tmp_path / f"{option}{kind}"
-        writer_for(file)(collect(*panelled[:2], made_at=AT, **chosen), file)
+        writer_for(file)(collect(*panelled[:2], chosen, made_at=AT), file)
         made[option] = texts(file)
     for name in ("views", "panel", "daily"):
         assert OPTIONS[name][1] in made["all"] and OPTIONS[name][1] not in made["decisions"]
@@ -152,9 +154,9 @@ def test_every_kind_of_file_says_what_its_rates_are(panelled, tmp_path, kind):
 
 def test_the_charts_and_the_confusions_are_on_the_same_basis(panelled):
     plain = collect(*panelled[:2], made_at=AT)
-    views = collect(*panelled[:2], made_at=AT, weight="exposure")
-    panel = collect(*panelled[:2], made_at=AT, estimand="panel")
-    wide = collect(*panelled[:2], made_at=AT, daily_looks=True)
+    views = collect(*panelled[:2], Question(weight="exposure"), made_at=AT)
+    panel = collect(*panelled[:2], Question(estimand="panel"), made_at=AT)
+    wide = collect(*panelled[:2], Question(looks=Looks(daily=True)), made_at=AT)
 
     def shares(report):
         return {(pair.area, pair.decided, pair.ruled): pair.share for pair in report.confusions}
@@ -203,8 +205,8 @@ def test_a_period_before_without_a_panel_is_said_and_not_compared(world):
     late = draw(world, budget=200, since=cut, seed=2, at=AT + timedelta(hours=1))
     rule(world, late)
     rule(world, late, source="panel", sme_id="p", ruled_at=AT + timedelta(days=1))
-    assert collect(*world[:2], made_at=AT, since=cut).comparison.before is not None
-    report = collect(*world[:2], made_at=AT, since=cut, estimand="panel")
+    assert collect(*world[:2], Question(since=cut), made_at=AT).comparison.before is not None
+    report = collect(*world[:2], Question(since=cut, estimand="panel"), made_at=AT)
     assert report.comparison.before is None
     assert any(text.endswith(": no panel has ruled on these draws.") for text in narrative(report))
 
@@ -264,7 +266,7 @@ def test_skips_of_one_draw_of_two_and_outside_the_period_are_told_apart(world):
     assert whole.skipped.cases == 10
     assert whole.skipped.if_none.n_reviewed == whole.overall.total.n_reviewed + 10 == 400
     assert whole.skipped.if_none.rate < whole.skipped.if_all.rate
-    assert collect(*world[:2], made_at=AT, until=cut).skipped is None
+    assert collect(*world[:2], Question(until=cut), made_at=AT).skipped is None
 
 
 def test_the_accuracy_of_human_reviewers_is_stated_as_far_as_it_is_known(panelled, world):
@@ -296,5 +298,9 @@ def test_each_frame_is_read_once_for_the_period_and_once_for_the_one_before(pane
     monkeypatch.setattr(reviewed, "_read", lambda *args: read.append(args) or real(*args))
     collect(*panelled[:2], made_at=AT)
     assert len(read) == 1
-    collect(*panelled[:2], made_at=AT, since=date(2026, 2, 16), estimand="panel", daily_looks=True)
+    collect(
+        *panelled[:2],
+        Question(since=date(2026, 2, 16), estimand="panel", looks=Looks(daily=True)),
+        made_at=AT,
+    )
     assert len(read) == 3

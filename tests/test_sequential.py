@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from scipy.stats import norm
-from scored_world import draw, rule
+from scored_world import draw, rule, said
 
 from cli.main import main
 from evenhand.errors import EstimateError
+from evenhand.rates.question import Question
 from evenhand.rates.table import estimate_draws
 from evenhand.statistics.design import Design
 from evenhand.statistics.draw import pareto_draw, partial_probabilities
 from evenhand.statistics.estimator import domain_totals, estimates
-from evenhand.statistics.repeated_looks import daily_confidence, daily_critical_value, weekly_confidence
+from evenhand.statistics.repeated_looks import (
+    Looks,
+    daily_confidence,
+    daily_critical_value,
+    weekly_confidence,
+)
 
 DAYS, RUNS = 28, 120
 
@@ -91,15 +97,19 @@ def test_a_reader_is_told_how_often_they_may_look(world):
     ws, store, _ = world
     drawn = draw(world, budget=400)
     rule(world, drawn, take=300)
-    once, daily = estimate_draws(ws, store), estimate_draws(ws, store, daily_looks=True)
-    weekly = estimate_draws(ws, store, weekly_looks=12)
-    assert (once.looks, daily.looks, weekly.looks) == ("one look", "every daily look", "12 weekly looks")
-    assert once.asked_confidence == 0.95 < weekly.asked_confidence < daily.asked_confidence < 1
+    once, daily = estimate_draws(ws, store), estimate_draws(ws, store, Question(looks=Looks(daily=True)))
+    weekly = estimate_draws(ws, store, Question(looks=Looks(weeks=12)))
+    assert tuple(str(table.question.looks) for table in (once, daily, weekly)) == (
+        "one look",
+        "every daily look",
+        "12 weekly looks",
+    )
+    assert once.confidence == 0.95 < weekly.confidence < daily.confidence < 1
     totals = [table.overall.total for table in (daily, weekly, once)]
     assert totals[0].low < totals[1].low < totals[2].low < totals[2].high < totals[1].high < totals[0].high
     assert [total.rate for total in totals] == pytest.approx([totals[0].rate] * 3)
-    assert any("each interval holds for one look" in note for note in once.notes)
-    assert any("every daily look together, 1 days" in note for note in daily.notes)
+    assert any("each interval holds for one look" in note for note in said(once))
+    assert any("every daily look together, 1 days" in note for note in said(daily))
 
 
 def test_the_command_knows_daily_and_weekly_looks(world, capsys):

@@ -13,9 +13,11 @@ from evenhand.batches.population import scored_frame
 from evenhand.errors import RecordError
 from evenhand.flags import top_flags
 from evenhand.gold import gold
+from evenhand.rates.measure import OUTCOMES
 from evenhand.rates.panel import panel_phase
-from evenhand.rates.reviewed_frame import Window, reviewed
-from evenhand.rates.table import OUTCOMES, estimate_draws, measure_draws
+from evenhand.rates.question import Question
+from evenhand.rates.reviewed_frame import reviewed
+from evenhand.rates.table import estimate_draws, measure_draws
 from evenhand.records.decision import Ruling, decision_id
 from evenhand.records.policy import parse_policy
 from evenhand.records.verdict import VERDICT, is_settled, with_verdicts
@@ -242,10 +244,10 @@ def test_every_consumer_says_the_same_of_a_ruling(world, kind):
     if says.lesson:
         assert taught["overturned"][0] == says.error
 
-    confusions = confusion_rates(measure_draws(ws, store, notes=[]), top=5)[0]
+    confusions = confusion_rates(measure_draws(ws, store), top=5)[0]
     assert bool(confusions) == (says.confusion and says.reviewed), "confusions"
 
-    asked = panel_phase(store, *one_part(ws, store, drawn), [])
+    asked, _ = panel_phase(store, reviewed(ws, store, drawn, Question()))
     mine = asked.filter(pl.col("decision_id") == target["decision_id"])
     assert mine.height == says.reviewed, "panel"
     if says.reviewed:
@@ -261,11 +263,6 @@ def rules(store, row, drawn, label, **changes):
         "error_class": area.error_class(row["label"], label),
     }  # fmt: skip
     return Ruling(**{**values, **changes})
-
-
-def one_part(ws, store, drawn):
-    part = reviewed(ws, store, drawn, Window(), [])
-    return part, part.done
 
 
 def test_a_panel_goes_before_an_sme_whatever_came_later(world):

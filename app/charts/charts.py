@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from evenhand.batches.plan import Plan
-from evenhand.rates.reviewed_frame import PERIODS
+from evenhand.rates.question import PERIODS
 from evenhand.rates.table import EstimateTable
 from evenhand.statistics.change import Change
 from evenhand.statistics.estimator import Estimate
@@ -62,7 +62,7 @@ def domain_rows(table: EstimateTable, outcome: str, titles: Titles) -> pd.DataFr
             }
         )
     found = pd.DataFrame(rows)
-    order = ["domain"] if set(table.by) & set(PERIODS) else ["rate", "domain"]
+    order = ["domain"] if set(table.question.by) & set(PERIODS) else ["rate", "domain"]
     return found.sort_values(order, ascending=[name == "domain" for name in order], na_position="last")
 
 

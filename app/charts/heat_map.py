@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from evenhand.rates.table import EstimateTable, Rates
+from evenhand.rates.measure import Rates
+from evenhand.rates.table import EstimateTable
 from evenhand.statistics.estimator import Estimate
 from evenhand.wording.rates import Titles, domain_name
 from evenhand.wording.words import spoken

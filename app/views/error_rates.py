@@ -12,13 +12,15 @@ from app import changes, session
 from app import figures as measured
 from app.charts import charts
 from app.charts.heat_map import heat_map
-from app.figures import SPLITS, Scope
+from app.figures import SPLITS
 from app.views.overview import headline
 from evenhand.errors import EstimateError
-from evenhand.rates.reviewed_frame import PERIODS
-from evenhand.rates.table import Estimand, EstimateTable, Weight
+from evenhand.rates.question import PERIODS, Estimand, Question, Weight
+from evenhand.rates.table import EstimateTable
 from evenhand.report.write_csv import neutral
 from evenhand.statistics.estimator import Estimate
+from evenhand.wording.notes import by_day
+from evenhand.wording.notes import sentence as note_sentence
 from evenhand.wording.rates import (
     OUTCOMES,
     UNCLEAR,
@@ -28,13 +30,12 @@ from evenhand.wording.rates import (
     domain_name,
     domain_names,
     interval,
-    named,
     number,
     period,
     place_name,
     sentence,
 )
-from evenhand.wording.words import listed, spoken
+from evenhand.wording.words import capital, listed, spoken
 
 VIEWS = ("Rates", "Market × area", "Change")
 PIVOTS = (*SPLITS, "week", "month")
@@ -56,27 +57,27 @@ def page() -> None:
         return
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     view = left.segmented_control("View", VIEWS, default=VIEWS[0], key="view") or VIEWS[0]
-    with right.popover("Period and filters", width="stretch"):
-        scope = _scope(choices)
     try:
-        overall = measured.rates(at, (), scope)
-        st.caption(said_scope(overall, scope, choices, session.titles()))
+        with right.popover("Period and filters", width="stretch"):
+            question = _question(choices)
+        overall = measured.rates(at, question)
+        st.caption(said_question(overall, question, choices, session.titles()))
         headline(overall)
-        {"Rates": _rates, "Market × area": _map, "Change": changes.show}[view](at, scope, choices)
+        {"Rates": _rates, "Market × area": _map, "Change": changes.show}[view](at, question, choices)
     except EstimateError as problem:
         st.info(sentence(str(problem)))
 
 
-def _scope(choices: measured.Choices) -> Scope:
+def _question(choices: measured.Choices) -> Question:
     """Which decisions, and the share of what; as chosen."""
     left, right = st.columns(2)
     first, last = choices.first, choices.last
     since = left.date_input("From", None, first, last, key="since")
     to = right.date_input("To", None, first, last, key="to", help="The last day (UTC) that counts.")
-    where: list[tuple[str, str]] = []
+    filters: dict[str, str] = {}
     titles = session.titles()
     for i, name in enumerate(SPLITS):
-        spell = partial(domain_name, name, titles=titles, area=dict(where).get("area", ""))
+        spell = partial(domain_name, name, titles=titles, area=filters.get("area", ""))
         place = (left, right)[i % 2]
         value = place.selectbox(
             spoken(name),
@@ -86,37 +87,37 @@ def _scope(choices: measured.Choices) -> Scope:
             key=f"where_{name}",
             placeholder="all",
         )
-        where += [(name, value)] if value else []
+        filters |= {name: value} if value else {}
     weight = st.segmented_control(
         "Share of", _WEIGHTS, default="decisions", format_func=_WEIGHTS.__getitem__, key="weight"
     )
     estimand = st.segmented_control(
         "Overturned by", _BY_WHOM, default="sme", format_func=_BY_WHOM.__getitem__, key="estimand"
     )
-    return Scope(
+    return Question(
         since=since,
         until=measured.day_after(to) if to else None,
-        where=tuple(where),
+        filters=filters,
         weight=weight or "decisions",
         estimand=estimand or "sme",
     )
 
 
-def said_scope(table: EstimateTable, scope: Scope, choices: measured.Choices, titles: Titles) -> str:
+def said_question(table: EstimateTable, question: Question, choices: measured.Choices, titles: Titles) -> str:
     """What the rates are about, in a line."""
-    whole = period(scope.since or choices.first, scope.until or measured.day_after(choices.last))
-    filters = f" · {as_typed(place_name(dict(scope.where), titles))}" if scope.where else ""
-    return f"Decisions {whole}{filters} · policy {listed(table.policy_versions)} · {share(scope)}"
+    whole = period(question.since or choices.first, question.until or measured.day_after(choices.last))
+    filters = f" · {as_typed(place_name(question.filters, titles))}" if question.filters else ""
+    return f"Decisions {whole}{filters} · policy {listed(table.policy_versions)} · {share(question)}"
 
 
-def share(scope: Scope) -> str:
+def share(question: Question) -> str:
     """What a rate is a share of."""
-    return "share of views" if scope.weight == "exposure" else "share of decisions"
+    return "share of views" if question.weight == "exposure" else "share of decisions"
 
 
-def _rates(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
+def _rates(at: measured.Stamp, question: Question, choices: measured.Choices) -> None:
     by = _pivot()
-    table = measured.rates(at, by, scope)
+    table = measured.rates(at, question.split(*by))
     which = _outcome()
     overall: Estimate = getattr(table.overall, which)
     crossed = (
@@ -130,7 +131,7 @@ def _rates(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
                 which,
                 row=by[0],
                 column=by[1],
-                title=f"{_SHOWN[which]}, {share(scope)}",
+                title=f"{_SHOWN[which]}, {share(question)}",
                 titles=session.titles(),
             )
         )
@@ -138,7 +139,7 @@ def _rates(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
     shown = rows[rows["status"] == "measured"] if crossed else rows
     if len(shown):
         top = shown.head(_MOST)
-        chart = charts.domains(top, overall, _SHOWN[which], share(scope))
+        chart = charts.domains(top, overall, _SHOWN[which], share(question))
         st.altair_chart(chart, alt=charts.spelled(top, "domain", "says", "interval"))
     if left := len(rows) - min(len(shown), _MOST):
         st.caption(
@@ -172,16 +173,16 @@ def _outcome() -> str:
     ) or "total"  # fmt: skip
 
 
-def _map(at: measured.Stamp, scope: Scope, choices: measured.Choices) -> None:
+def _map(at: measured.Stamp, question: Question, choices: measured.Choices) -> None:
     which = _outcome()
-    table = measured.rates(at, ("market", "area"), scope)
+    table = measured.rates(at, question.split("market", "area"))
     st.html(
         heat_map(
             table,
             which,
             row="market",
             column="area",
-            title=f"{_SHOWN[which]}, {share(scope)}",
+            title=f"{_SHOWN[which]}, {share(question)}",
             titles=session.titles(),
         )
     )
@@ -202,16 +203,17 @@ def _details(table: EstimateTable) -> None:
     }
     rows = table_rows(table, session.titles())
     st.dataframe(rows, hide_index=True, column_config={**widths, **counts}, placeholder="?")
-    name = "-".join(table.by)
+    name = "-".join(table.question.by)
     st.download_button(
         "Download as CSV", exact(table).to_csv(index=False), f"error-rates-by-{name}.csv", "text/csv"
     )
     with st.expander("What these rates rest on", expanded=True):
+        draws = (session.store().draw(name) for name in table.draws)
         drawn = (
-            f"{listed(map(named, table.draws))}, scored by {listed(table.model_versions)}; each decision's chance of being drawn was"
-            " stored before anyone looked at it, and each ruling counts by it"
+            f"{capital(listed(by_day(draw.draw_id, draw.created_at) for draw in draws))}, scored by {listed(table.model_versions)}; each decision's chance of being drawn was"
+            " stored before anyone looked at it, and each ruling counts by it."
         )
-        st.markdown(bullets((drawn, *table.notes)))
+        st.markdown(bullets((drawn, *map(note_sentence, table.notes))))
 
 
 def table_rows(table: EstimateTable, titles: Titles) -> pd.DataFrame:
@@ -219,9 +221,9 @@ def table_rows(table: EstimateTable, titles: Titles) -> pd.DataFrame:
     rows = []
     named = [(list(domain_names(rates.domain, titles).values()), rates) for rates in table.domains]
     by_name = sorted(named, key=lambda pair: pair[0])
-    for names, rates in ((["All"] * len(table.by), table.overall), *by_name):
+    for names, rates in ((["All"] * len(table.question.by), table.overall), *by_name):
         total = rates.total
-        where = {spoken(column): name for column, name in zip(table.by, names, strict=True)}
+        where = {spoken(column): name for column, name in zip(table.question.by, names, strict=True)}
         kinds = {OUTCOMES[name]: _short(getattr(rates, name)) for name in list(OUTCOMES)[1:]}
         rows.append(
             {
@@ -259,7 +261,7 @@ def exact(table: EstimateTable) -> pd.DataFrame:
     )
     rows: list[Mapping[str, object]] = []
     for rates in (table.overall, *table.domains):
-        where = {column: neutral(rates.domain.get(column, "all")) for column in table.by}
+        where = {column: neutral(rates.domain.get(column, "all")) for column in table.question.by}
         found = {name: getattr(rates, name) for name in _SHOWN}
         found |= {"total_modelled": rates.modelled} if rates.modelled else {}
         rows += [

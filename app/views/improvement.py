@@ -13,10 +13,12 @@ from app import session
 from app.text import figure
 from evenhand.errors import EstimateError, UserError
 from evenhand.rates.improvement_areas import FALSE_SHARE, Confusion, ImprovementArea, remeasure
+from evenhand.rates.question import Question
 from evenhand.rates.table import estimate_draws
 from evenhand.records.decision import CAUSES
 from evenhand.statistics.estimator import Estimate
 from evenhand.store import Improvement, User
+from evenhand.wording.notes import sentence as note_sentence
 from evenhand.wording.rates import (
     Titles,
     as_typed,
@@ -65,7 +67,7 @@ def page() -> None:
             "Every market, area, language, queue, team, content type and label, and every pair of them, is compared with all other"
             f" decisions. Of those named, at most {FALSE_SHARE:.0%} are expected to be noise. Moderators are never compared."
         )
-        st.markdown(bullets(notes))
+        st.markdown(bullets(map(note_sentence, notes)))
 
 
 def confused(one: Confusion, titles: Titles) -> str:
@@ -169,7 +171,7 @@ def _fields(key: str, one: Improvement | None = None) -> dict[str, str]:
 
 
 def _take_up(where: Mapping[str, str], user: User, given: Mapping[str, str]) -> None:
-    found = estimate_draws(session.workspace(), session.store(), filters=where).overall.total
+    found = estimate_draws(session.workspace(), session.store(), Question(filters=where)).overall.total
     session.store().open_improvement(where, vars(found), by=user.user_id, at=datetime.now(UTC), **given)
 
 

@@ -13,13 +13,14 @@ from app.figures import Batch
 from evenhand.errors import EstimateError
 from evenhand.rates.table import EstimateTable
 from evenhand.statistics.estimator import ENOUGH, RULED
+from evenhand.wording.notes import by_day
+from evenhand.wording.notes import sentence as note_sentence
 from evenhand.wording.rates import (
     Titles,
     as_typed,
     bullets,
     day,
     evidence,
-    named,
     number,
     period,
     place_name,
@@ -58,12 +59,16 @@ def page() -> None:
         _estimate(table)
         st.subheader("What was left out or weighed up")
         counted = [batch for batch in batches if batch.draw.draw_id in table.draws]
-        st.markdown("\n".join([f"- {skipped(counted, measured.choices(at))}", bullets(table.notes)]))
+        st.markdown(
+            "\n".join(
+                [f"- {skipped(counted, measured.choices(at))}", bullets(map(note_sentence, table.notes))]
+            )
+        )
     st.subheader("What was drawn, and how")
     used = table.draws if table else ()
     for place, batch in enumerate(batches):
         mark = "in the rates" if batch.draw.draw_id in used else "not in the rates"
-        title = f"{capital(named(batch.draw.draw_id))} · {batch.draw.budget:,} cases · {mark}"
+        title = f"{capital(by_day(batch.draw.draw_id, batch.draw.created_at))} · {batch.draw.budget:,} cases · {mark}"
         with st.expander(title, expanded=place < 2):
             st.markdown("\n".join(f"- {line}" for line in drawn(batch, session.titles())))
     st.subheader("The same as a table")

@@ -15,11 +15,13 @@ from app.text import figure
 from app.views.improvement import overdue
 from evenhand.errors import EstimateError
 from evenhand.rates.improvement_areas import ImprovementArea
-from evenhand.rates.reviewed_frame import PERIODS
+from evenhand.rates.question import PERIODS, Question
 from evenhand.rates.table import EstimateTable
 from evenhand.records.batches import QueueProgress
 from evenhand.statistics.estimator import ENOUGH, RULED
 from evenhand.store import Improvement
+from evenhand.wording.notes import by_day
+from evenhand.wording.notes import sentence as note_sentence
 from evenhand.wording.rates import (
     OUTCOMES,
     Titles,
@@ -27,7 +29,6 @@ from evenhand.wording.rates import (
     day,
     domain_names,
     evidence,
-    named,
     number,
     period,
     place_name,
@@ -65,16 +66,16 @@ def page() -> None:
         _attention(at)
     _batches(at)
     with st.expander("What these rates rest on"):
-        st.markdown(bullets(table.notes or ("nothing was left out",)))
+        st.markdown(bullets(map(note_sentence, table.notes) if table.notes else ("Nothing was left out.",)))
 
 
 def headline(table: EstimateTable) -> None:
     """The rate of all errors, and the three kinds apart, each with interval and reviews."""
     overall = table.overall
     share = "Decisions an expert would overturn"
-    if table.weight == "exposure":
+    if table.question.weight == "exposure":
         share = "Views of content decided wrongly"
-    if table.estimand == "panel":
+    if table.question.estimand == "panel":
         share += ", by a panel"
     with st.container(key="headline"):
         first, *rest = st.columns([1.8, 1, 1, 1])
@@ -101,7 +102,7 @@ def _trend(at: measured.Stamp) -> None:
             )
             or "total"
         )  # fmt: skip
-    table = measured.rates(at, (step, "policy_version"))
+    table = measured.rates(at, Question(by=(step, "policy_version")))
     in_force = {policy.version: policy.effective_from for policy in session.store().policies()}
     rows = charts.trend_rows(table, which, in_force, step)
     chart = charts.trend(rows, in_force, title=f"{OUTCOMES[which]}, share of decisions", height=430)
@@ -127,7 +128,7 @@ def _attention(at: measured.Stamp) -> None:
     if more := free[_LARGEST:]:
         said = f"{len(more)} more {'stands' if len(more) == 1 else 'stand'} out, with fewer errors too many"
         items.append(_item("▲", "Stands out, not taken up", said, "All of them are under Improvement areas."))
-    items += _unknown_cells(measured.rates(at, ("market", "area")), titles)
+    items += _unknown_cells(measured.rates(at, Question(by=("market", "area"))), titles)
     if not items:
         st.info("Nothing stands out, no action is overdue, and every cell of market and area is known.")
         return
@@ -192,14 +193,14 @@ def _batches(at: measured.Stamp) -> None:
     for batch in (one for one in found if one.whole.open):
         draw = batch.draw
         st.html(
-            f'<div class="eh-what">{escape(capital(named(draw.draw_id)))} · decisions {period(draw.since, draw.until)}'
+            f'<div class="eh-what">{escape(capital(by_day(draw.draw_id, draw.created_at)))} · decisions {period(draw.since, draw.until)}'
             f"</div>{_bar('All markets', batch.whole)}"
             + "".join(_bar(market, progress) for market, progress in batch.markets.items())
         )
     done = [one for one in found if not one.whole.open]
     if done:
         said = ", ".join(
-            f"{named(one.draw.draw_id)} ({one.whole.ruled:,} ruled, {one.whole.skipped:,} skipped)"
+            f"{by_day(one.draw.draw_id, one.draw.created_at)} ({one.whole.ruled:,} ruled, {one.whole.skipped:,} skipped)"
             for one in done
         )
         st.caption(f"Finished: {said}.")

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.common import Day, as_json, filters_from, here_with_store, say_json, say_table
+from cli.common import DAY, as_json, asks, here_with_store, say_json, say_table
 
 if TYPE_CHECKING:
-    from evenhand.rates.table import Rates
+    from evenhand.rates.measure import Rates
+    from evenhand.rates.question import Question
 
 
 @click.command("change")
-@click.option("--at", type=Day(), help="Compare before this day with this day and after.")
+@click.option("--at", type=DAY, help="Compare before this day with this day and after.")
 @click.option("--from-version", help="Or compare decisions under this policy version ...")
 @click.option("--to-version", help="... with those under this one.")
-@click.option("--since", type=Day(), help="First day to look at.")
-@click.option("--until", type=Day(), help="Day after the last.")
-@click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Like market=TH; may be repeated.")
+@asks()
 @as_json
 @click.pass_context
 def command(
@@ -27,14 +26,13 @@ def command(
     at: date | None,
     from_version: str | None,
     to_version: str | None,
-    since: date | None,
-    until: date | None,
-    where: tuple[str, ...],
+    question: Question,
     to_json: bool,
 ) -> None:
     """Say whether error rates changed between two periods or policy versions, or whether it is noise."""
     from evenhand.errors import UserError
-    from evenhand.rates.table import OUTCOMES, estimate_draws
+    from evenhand.rates.measure import OUTCOMES
+    from evenhand.rates.table import estimate_draws
     from evenhand.statistics.change import change
 
     if (at is None) == (from_version is None and to_version is None):
@@ -42,14 +40,14 @@ def command(
     if at is None and not (from_version and to_version):
         raise UserError("--from-version and --to-version go together")
     workspace, store = here_with_store(ctx)
-    filters = filters_from(where)
 
-    def rates(first: date | None, last: date | None, version: str | None) -> Rates:
-        chosen = {**filters, "policy_version": version} if version else filters
-        return estimate_draws(workspace, store, since=first, until=last, filters=chosen).overall
+    def rates(asked: Question, version: str | None) -> Rates:
+        return estimate_draws(
+            workspace, store, asked.of(policy_version=version) if version else asked
+        ).overall
 
-    before = rates(since, at or until, from_version)
-    after = rates(at or since, until, to_version)
+    before = rates(question.within(None, at), from_version)
+    after = rates(question.within(at, None), to_version)
     changes = {name: change(getattr(before, name), getattr(after, name)) for name in OUTCOMES}
     if to_json:
         return say_json({"before": before, "after": after, "changes": changes})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.common import Day, as_json, filters_from, here_with_store, now, say_json, who
+from cli.common import DAY, as_json, filters_from, here_with_store, now, say_json, who
 from evenhand.workspace.telemetry import quiet
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="With the draw's id it makes its random numbers; no two draws share them.",
 )
-@click.option("--since", type=Day(), help="First day of the period.")
-@click.option("--until", type=Day(), help="Day after the last.")
+@click.option("--since", type=DAY, help="First day of the period.")
+@click.option("--until", type=DAY, help="DAY after the last.")
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Like market=TH; may be repeated.")
 @click.option("--model", "version", default="champion", show_default=True, help="A version number or alias.")
 @click.option("--explain/--no-explain", default=True, help="Prepare the explanation cards.")

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from typing import TYPE_CHECKING
 
 import click
 
 from cli.common import (
-    Day,
+    DAY,
     as_json,
+    asks,
     filters_from,
     here_with_store,
     now,
     plain,
     say_json,
+    say_notes,
     say_table,
     who,
 )
 from evenhand.records.decision import CAUSES
+
+if TYPE_CHECKING:
+    from evenhand.rates.question import Question
 
 
 @click.group("improve")
@@ -27,43 +33,25 @@ def command() -> None:
 
 
 @command.command("find")
-@click.option("--since", type=Day(), help="First day on which the decisions were made (UTC).")
-@click.option("--until", type=Day(), help="Day after the last.")
-@click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Look only there; may be repeated.")
-@click.option("--draw", "draw_ids", multiple=True, help="Only these draws; else all with disjoint frames.")
+@asks(draws=True)
 @as_json
 @click.pass_context
-def find(
-    ctx: click.Context,
-    since: date | None,
-    until: date | None,
-    where: tuple[str, ...],
-    draw_ids: tuple[str, ...],
-    to_json: bool,
-) -> None:
+def find(ctx: click.Context, question: Question, to_json: bool) -> None:
     """Name the slices whose error rate stands out, those with most excess errors first; a tenth may be noise."""
     from evenhand.rates.improvement_areas import find_areas
+    from evenhand.wording.notes import said_note
 
     workspace, store = here_with_store(ctx)
-    notes: list[str] = []
-    areas = find_areas(
-        workspace,
-        store,
-        draw_ids=draw_ids or None,
-        since=since,
-        until=until,
-        filters=filters_from(where),
-        notes=notes,
-    )
+    areas, notes = find_areas(workspace, store, question)
     if to_json:
-        return say_json({"areas": areas, "notes": notes})
+        return say_json({"areas": areas, "notes": [said_note(note) for note in notes]})
     if not areas:
         click.echo("no slice stands out so far; that is no proof that none is there")
     for area in areas:
         click.echo(area.sentence())
         click.echo(f"  take it up: evenhand improve open {_options(area.where)}")
-    for note in notes:
-        click.echo(f"note: {note}")
+    say_notes(notes)
+    return None
 
 
 @command.command("open")
@@ -84,11 +72,12 @@ def open_one(
     to_json: bool,
 ) -> None:
     """Take up a slice: its rate of today is noted, so that a re-measure has something to compare with."""
+    from evenhand.rates.question import Question
     from evenhand.rates.table import estimate_draws
 
     workspace, store = here_with_store(ctx)
     place = filters_from(where)
-    found = plain(estimate_draws(workspace, store, filters=place).overall.total)
+    found = plain(estimate_draws(workspace, store, Question(filters=place)).overall.total)
     given = _given(owner=owner, cause=cause, due=due, action=action)
     improvement_id = store.open_improvement(place, found, by=who(), at=now(), **given)
     if to_json:
@@ -118,7 +107,7 @@ def set_one(
 @command.command("measure")
 @click.argument("improvement_id")
 @click.option(
-    "--at", "day", type=Day(), help="The day from which the action should show; else the day it was noted."
+    "--at", "day", type=DAY, help="The day from which the action should show; else the day it was noted."
 )
 @as_json
 @click.pass_context

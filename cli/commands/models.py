@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.common import Day, as_json, here_with_store, now, say_json, say_table, who
+from cli.common import DAY, as_json, here_with_store, now, say_json, say_table, who
 from evenhand.errors import ModelError
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def rollback(ctx: click.Context, note: str) -> None:
 
 
 @command.command("live")
-@click.option("--on", "day", type=Day(), help="A day; at its end (UTC). Else now.")
+@click.option("--on", "day", type=DAY, help="A day; at its end (UTC). Else now.")
 @as_json
 @click.pass_context
 def live(ctx: click.Context, day: date | None, to_json: bool) -> None:

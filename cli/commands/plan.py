@@ -6,7 +6,7 @@ from datetime import date
 
 import click
 
-from cli.common import Day, as_json, filters_from, here_with_store, plain, say_json, say_table
+from cli.common import DAY, as_json, filters_from, here_with_store, plain, say_json, say_table
 
 
 @click.command("plan")
@@ -18,8 +18,8 @@ from cli.common import Day, as_json, filters_from, here_with_store, plain, say_j
 @click.option(
     "--target", type=click.FloatRange(0.0001, 0.5), default=0.01, show_default=True, help="Half-width wanted."
 )
-@click.option("--since", type=Day(), help="First day of the period.")
-@click.option("--until", type=Day(), help="Day after the last.")
+@click.option("--since", type=DAY, help="First day of the period.")
+@click.option("--until", type=DAY, help="DAY after the last.")
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Like market=TH; may be repeated.")
 @click.option("--model", "version", default="champion", show_default=True, help="A version number or alias.")
 @as_json

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.common import (
-    Day,
+    DAY,
     as_json,
-    basis_of_rates,
-    filters_from,
+    asks,
+    columns_from,
     here_with_store,
     now,
     say_json,
+    say_notes,
 )
 
 if TYPE_CHECKING:
-    from evenhand.rates.table import Estimand, Weight
+    from evenhand.rates.question import Question
     from evenhand.report.model import Unit
 
 
@@ -33,11 +34,10 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="FILE.xlsx, .pptx, .html or .csv; may be repeated, all from the same figures.",
 )
-@click.option("--since", type=Day(), help="First day on which the decisions were made (UTC).")
-@click.option("--until", type=Day(), help="Day after the last.")
-@click.option("--compare-since", type=Day(), help="First day of the period to compare with ...")
+@asks(share=True)
+@click.option("--compare-since", type=DAY, help="First day of the period to compare with ...")
 @click.option(
-    "--compare-until", type=Day(), help="... and the day after its last; else the same length before --since."
+    "--compare-until", type=DAY, help="... and the day after its last; else the same length before --since."
 )
 @click.option(
     "--by",
@@ -48,24 +48,16 @@ if TYPE_CHECKING:
 @click.option(
     "--trend", "unit", type=click.Choice(["week", "month"]), help="Else weeks, from half a year on months."
 )
-@basis_of_rates
-@click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Like market=TH; may be repeated.")
 @as_json
 @click.pass_context
 def command(
     ctx: click.Context,
     targets: tuple[Path, ...],
-    since: date | None,
-    until: date | None,
     compare_since: date | None,
     compare_until: date | None,
     by: str,
     unit: Unit | None,
-    weight: Weight,
-    estimand: Estimand,
-    daily_looks: bool,
-    weekly_looks: int | None,
-    where: tuple[str, ...],
+    question: Question,
     to_json: bool,
 ) -> None:
     """Write what management and transparency reports need: a spreadsheet, a deck, a page or one long table.
@@ -76,23 +68,18 @@ def command(
     from evenhand.report.model import collect
     from evenhand.report.narrative import headline
     from evenhand.report.write import writer_for
+    from evenhand.wording.notes import said_note
 
     writers = [(writer_for(target), target) for target in targets]
     workspace, store = here_with_store(ctx)
     report = collect(
         workspace,
         store,
+        question,
+        by=columns_from(by),
         made_at=now(),
-        since=since,
-        until=until,
         compare=(compare_since, compare_until) if compare_since or compare_until else None,
-        by=tuple(name.strip() for name in by.split(",") if name.strip()),
-        filters=filters_from(where),
         unit=unit,
-        weight=weight,
-        estimand=estimand,
-        daily_looks=daily_looks,
-        weekly_looks=weekly_looks,
     )
     for write, target in writers:
         write(report, target)
@@ -102,14 +89,18 @@ def command(
                 "files": [{"file": target, "bytes": target.stat().st_size} for target in targets],
                 "period": report.period,
                 "compared_with": report.comparison.period if report.comparison else None,
-                "basis": report.basis,
+                "basis": {
+                    "weight": report.question.weight,
+                    "estimand": report.question.estimand,
+                    "looks": str(report.question.looks),
+                    "asked_confidence": report.confidence,
+                },
                 "overall": report.overall,
                 "draws": [drawn.record.draw_id for drawn in report.draws],
-                "notes": report.notes,
+                "notes": [said_note(note) for note in report.notes],
             }
         )
     click.echo(headline(report))
     for target in targets:
         click.echo(f"wrote {target}")
-    for note in report.notes:
-        click.echo(f"note: {note}")
+    say_notes(report.notes)

@@ -6,14 +6,14 @@ from datetime import date
 
 import click
 
-from cli.common import Day, as_json, here, say_json
+from cli.common import DAY, as_json, here, say_json
 from evenhand.workspace.telemetry import quiet
 
 
 @click.command("score")
 @click.option("--model", "version", default="champion", show_default=True, help="A version number or alias.")
-@click.option("--since", type=Day(), help="First day.")
-@click.option("--until", type=Day(), help="Day after the last.")
+@click.option("--since", type=DAY, help="First day.")
+@click.option("--until", type=DAY, help="DAY after the last.")
 @as_json
 @click.pass_context
 def command(ctx: click.Context, version: str, since: date | None, until: date | None, to_json: bool) -> None:

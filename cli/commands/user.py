@@ -6,7 +6,7 @@ from datetime import date
 
 import click
 
-from cli.common import Day, as_json, here_with_store, now, say_json, say_table, who
+from cli.common import DAY, as_json, here_with_store, now, say_json, say_table, who
 from evenhand.store import Role, User
 
 
@@ -42,8 +42,8 @@ def add(
 
 @command.command("away")
 @click.argument("user_id")
-@click.option("--since", type=Day(), help="First day away (UTC); else today.")
-@click.option("--until", type=Day(), help="First day back; else until `evenhand user back`.")
+@click.option("--since", type=DAY, help="First day away (UTC); else today.")
+@click.option("--until", type=DAY, help="First day back; else until `evenhand user back`.")
 @click.pass_context
 def away(ctx: click.Context, user_id: str, since: date | None, until: date | None) -> None:
     """Say that USER_ID is away; their cases go to others who can rule on them."""

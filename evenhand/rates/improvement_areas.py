@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evenhand.errors import UserError
-from evenhand.rates.table import Measure, estimate_draws, measure_draws
+from evenhand.rates.measure import Measure
+from evenhand.rates.notes import Note
+from evenhand.rates.question import Question
+from evenhand.rates.table import estimate_draws, measure_draws
 from evenhand.records.verdict import is_confusion
 from evenhand.statistics.change import change
 from evenhand.statistics.estimator import ENOUGH, Estimate
@@ -73,36 +76,27 @@ class ImprovementArea:
 
 
 def find_areas(
-    ws: Workspace,
-    store: Store,
-    *,
-    draw_ids: Sequence[str] | None = None,
-    since: date | None = None,
-    until: date | None = None,
-    filters: Mapping[str, str] | None = None,
-    notes: list[str],
-) -> list[ImprovementArea]:
-    """The slices whose error rate stands out, those with most excess errors first.
+    ws: Workspace, store: Store, question: Question | None = None
+) -> tuple[list[ImprovementArea], tuple[Note, ...]]:
+    """The slices whose error rate stands out, those with most excess errors first; and what is to be said about the rates.
 
     Arguments and errors as for `evenhand.rates.table.estimate_draws`. A slice is named if it is measured, at least MIN_ERRORS
     of its reviewed decisions were overturned, and its q-value is at most FALSE_SHARE; of slices that overlap (market TH, and its
     queue live) only the one that stands out most clearly.
     """
-    measure = measure_draws(
-        ws, store, draw_ids=draw_ids, since=since, until=until, filters=filters, notes=notes
-    )
-    return areas_in(measure, filters)
+    measure = measure_draws(ws, store, question)
+    return areas_in(measure), measure.notes
 
 
-def areas_in(measure: Measure, filters: Mapping[str, str] | None = None) -> list[ImprovementArea]:
-    """As `find_areas`, of a measure that is there already: one of decisions, as SMEs ruled, made with these `filters`."""
-    overall = measure.totals(())[0][1]
-    free = [name for name in SLICED_BY if name not in (filters or {})]
+def areas_in(measure: Measure) -> list[ImprovementArea]:
+    """As `find_areas`, of a measure that is there already: one of decisions, as SMEs ruled. Its intervals are for one look."""
+    overall = measure.totals((), confidence=0.95)[0][1]
+    free = [name for name in SLICED_BY if name not in measure.question.filters]
     splits = [by for size in (1, 2) for by in combinations(free, size)]
     tested = [
         (where, rate)
         for by in splits
-        for where, rate in measure.totals(by)
+        for where, rate in measure.totals(by, confidence=0.95)
         if rate.n_reviewed >= MIN_REVIEWED and rate.population < overall.population
     ]
     if not tested:
@@ -145,8 +139,8 @@ def remeasure(
     day = day or (one.acted_at.date() if one.acted_at else None)
     if day is None:
         raise UserError(f"{improvement_id}: no action is noted, so say from which day it should show")
-    before = estimate_draws(ws, store, filters=one.where, until=day).overall.total
-    after = estimate_draws(ws, store, filters=one.where, since=day).overall.total
+    before = estimate_draws(ws, store, Question(filters=one.where, until=day)).overall.total
+    after = estimate_draws(ws, store, Question(filters=one.where, since=day)).overall.total
     found = change(before, after)
     record = {
         "at": day.isoformat(),

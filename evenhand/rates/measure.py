@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -14,8 +13,10 @@ import polars as pl
 from evenhand.batches.population import DOMAINS
 from evenhand.errors import EstimateError
 from evenhand.rates.cells import Cut, cut_frames
+from evenhand.rates.notes import Note, WithoutViews, about
 from evenhand.rates.panel import panel_phase
-from evenhand.rates.reviewed_frame import PERIODS, Reviewed
+from evenhand.rates.question import PERIODS, Question
+from evenhand.rates.reviewed_frame import Reviewed
 from evenhand.records.verdict import is_error_of
 from evenhand.statistics.arrays import Bools, Floats, Ints
 from evenhand.statistics.estimator import (
@@ -30,9 +31,6 @@ from evenhand.statistics.estimator import (
 from evenhand.statistics.second_phase import second_phase
 from evenhand.statistics.small_area import in_bins, modelled_rates
 from evenhand.store import Store
-
-Weight = Literal["decisions", "exposure"]
-Estimand = Literal["sme", "panel"]
 
 #: Outcome -> the frame column that says where it can occur. They are never netted against each other.
 OUTCOMES: dict[str, str | None] = {
@@ -75,45 +73,46 @@ class _Sample:
 
 
 class Measure:
-    """The rates of the chosen frames for one weight and estimand, by any split."""
+    """The rates of the chosen frames for one question's weight, estimand and looks, by any split.
+
+    `confidence` is what its intervals are asked for, so that they hold with 95% at all the question's looks. `notes` says what was left
+    out or weighed up.
+    """
 
     def __init__(
-        self,
-        store: Store,
-        parts: Sequence[Reviewed],
-        *,
-        weight: Weight,
-        estimand: Estimand,
-        notes: list[str],
+        self, store: Store, parts: Sequence[Reviewed], question: Question, *, notes: Sequence[Note] = ()
     ) -> None:
-        self.estimand = estimand
-        self.confidence = 0.95
+        self.question = question
+        self.days_of_rulings = _days_of_rulings(store, parts)
+        self.confidence = question.looks.confidence(self.days_of_rulings)
         self._periods = [name for name in PERIODS if parts and name in parts[0].frame.columns]
         self.parts = tuple(parts)
         self.samples: list[_Sample] = []
         self._cuts: list[Cut] = []
         self._fits: dict[tuple[int, str], tuple[float, float]] = {}
         self._sums: dict[tuple[tuple[str, ...], str], Totals] = {}
+        said = [*notes, *(note for part in parts for note in part.notes)]
         for part in parts:
             if part.frame.is_empty() or part.done.is_empty():
                 continue
-            done = part.done
-            if estimand == "panel":
-                done = panel_phase(store, part, done, notes)
+            done, of_panel = panel_phase(store, part) if question.estimand == "panel" else (part.done, [])
+            exposure, unseen = _exposure(part) if question.weight == "exposure" else (None, [])
+            said += [*of_panel, *unseen]
             self.samples.append(
                 _Sample(
                     part=part,
                     place=done["place"].to_numpy().astype(np.int64),
-                    exposure=_exposure(part, notes) if weight == "exposure" else None,
+                    exposure=exposure,
                     clusters=tuple(_cluster_codes(done[name]) for name in CLUSTERED_BY),
                     label=done,
                 )
             )
+        self.notes = tuple(said)
         if not self.samples:
             raise EstimateError(
                 "too few rulings in every market to tell a rate yet; rule on more of the batch"
             )
-        if estimand == "panel" and not any(s.label["panel_answered"].any() for s in self.samples):
+        if question.estimand == "panel" and not any(s.label["panel_answered"].any() for s in self.samples):
             raise EstimateError(
                 "no panel has ruled on these draws; list its queue with `evenhand panel`, take its rulings in with"
                 " `evenhand ingest rulings FILE --draw DRAW --panel`, or ask for what one SME would overturn"
@@ -121,7 +120,7 @@ class Measure:
 
     def rates(self, by: Sequence[str]) -> list[Rates]:
         """One Rates a domain of the split `by` inside the window; one of everything for an empty split."""
-        names, found = self._estimates(by, OUTCOMES)
+        names, found = self._estimates(by, OUTCOMES, self.confidence)
         rows = names.iter_rows(named=True) if names is not None else iter([{}])
         rates = [
             Rates(
@@ -132,9 +131,14 @@ class Measure:
         ]
         return self._with_model(rates, by, names) if set(by) == set(_MODELLED) else rates
 
-    def totals(self, by: Sequence[str]) -> list[tuple[dict[str, str], Estimate]]:
-        """The rate of all errors in each domain of the split `by`, without the kinds of error: faster than `rates`."""
-        names, found = self._estimates(by, ("total",))
+    def totals(
+        self, by: Sequence[str], *, confidence: float | None = None
+    ) -> list[tuple[dict[str, str], Estimate]]:
+        """The rate of all errors in each domain of the split `by`, without the kinds of error: faster than `rates`.
+
+        `confidence` of the intervals, the measure's own by default.
+        """
+        names, found = self._estimates(by, ("total",), self.confidence if confidence is None else confidence)
         rows = names.iter_rows(named=True) if names is not None else iter([{}])
         return [
             ({column: str(row[column]) for column in by}, e)
@@ -183,7 +187,7 @@ class Measure:
         return pl.concat(found)
 
     def _estimates(
-        self, by: Sequence[str], outcomes: Iterable[str]
+        self, by: Sequence[str], outcomes: Iterable[str], confidence: float
     ) -> tuple[pl.DataFrame | None, dict[str, list[Estimate]]]:
         """The domains of the split inside the window, and for each outcome an Estimate a domain."""
         cut = self._cut(by)
@@ -196,7 +200,7 @@ class Measure:
                 totals = totals + self._sample_totals(
                     i, outcome, group[cut.code[i][self.samples[i].place]], domains + 1
                 )
-            found[outcome] = estimates(totals, confidence=self.confidence)[:domains]
+            found[outcome] = estimates(totals, confidence=confidence)[:domains]
         return (names if by else None), found
 
     def _cut(self, by: Sequence[str]) -> Cut:
@@ -264,7 +268,7 @@ class Measure:
         return column.fill_null(False).to_numpy()
 
     def _second(self, sample: _Sample, outcome: str) -> SecondPhase | None:
-        if self.estimand != "panel":
+        if self.question.estimand != "panel":
             return None
         return second_phase(
             sample.label["overturned"].to_numpy(),
@@ -311,19 +315,22 @@ def _modelled(direct: Estimate, rate: float, low: float, high: float) -> Estimat
     )
 
 
-def _exposure(part: Reviewed, notes: list[str]) -> Floats:
-    """Views of each decision of the frame; those without a figure count as unseen, and `notes` says how many."""
+def _days_of_rulings(store: Store, parts: Sequence[Reviewed]) -> int:
+    """On how many days somebody ruled on these draws; at least 1."""
+    draws = [part.draw.draw_id for part in parts]
+    return max(1, store.rulings().filter(pl.col("draw_id").is_in(draws))["ruled_at"].dt.date().n_unique())
+
+
+def _exposure(part: Reviewed) -> tuple[Floats, list[Note]]:
+    """Views of each decision of the frame; those without a figure count as unseen, and a note says how many."""
     views = part.frame["exposure"]
     missing = views.null_count()
     if missing == len(views) or not (views.sum() or 0) > 0:
         raise EstimateError(
             f"draw {part.draw.draw_id}: no decision carries its views (column exposure); ingest them, or weigh by decisions"
         )
-    if missing:
-        notes.append(
-            f"draw {part.draw.draw_id}: {missing:,} of {len(views):,} decisions carry no views and count as unseen"
-        )
-    return views.fill_null(0.0).to_numpy()
+    said = [WithoutViews(**about(part.draw), without=missing, decisions=len(views))] if missing else []
+    return views.fill_null(0.0).to_numpy(), list(said)
 
 
 def _cluster_codes(values: pl.Series) -> Ints:

@@ -7,6 +7,7 @@ import polars as pl
 
 from evenhand.batches.id_numbers import id_numbers
 from evenhand.errors import EstimateError
+from evenhand.rates.notes import Note, PanelOutsideQueue, PanelQueueOpen, about
 from evenhand.rates.reviewed_frame import Reviewed, verdicts_of
 from evenhand.records.verdict import is_overturned, is_settled
 from evenhand.statistics.second_phase import panel_asked, panel_chance, panel_order
@@ -39,12 +40,13 @@ def panel_queue(store: Store, draw_id: str) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def panel_phase(store: Store, part: Reviewed, done: pl.DataFrame, notes: list[str]) -> pl.DataFrame:
-    """`done` with overturned, panel_chance, panel_asked, panel_answered, panel_label, panel_verdict and panel_class; same rows and order.
+def panel_phase(store: Store, part: Reviewed) -> tuple[pl.DataFrame, list[Note]]:
+    """What was reviewed, `part.done`, with the panel's word, same rows and order; and what was left out.
 
-    A panel's ruling on a case that was not in its queue has no known probability: it is left out, and `notes` says so.
+    More columns: overturned, panel_chance, panel_asked, panel_answered, panel_label, panel_verdict, panel_class.
+    A panel's ruling on a case that was not in its queue has no known probability: it is left out.
     """
-    draw_id = part.draw.draw_id
+    draw_id, done, notes = part.draw.draw_id, part.done, list[Note]()
     chances = with_chance(store.items(draw_id), draw_id).select("decision_id", "panel_chance")
     asked = done.select("decision_id", "case_id", "area", "policy_version", "label")
     word = verdicts_of(store, asked, _panel(store, draw_id)).select(
@@ -59,16 +61,12 @@ def panel_phase(store: Store, part: Reviewed, done: pl.DataFrame, notes: list[st
     said = pl.col("panel_label").is_not_null()
     by_hand = rows.filter(said & ~pl.col("panel_asked")).height
     if by_hand:
-        notes.append(
-            f"draw {draw_id}: the panel ruled on {by_hand} cases that were not in its queue; they stay out of the correction"
-        )
+        notes.append(PanelOutsideQueue(**about(part.draw), cases=by_hand))
     rows = rows.with_columns((said & pl.col("panel_asked")).alias("panel_answered"))
     queue, left = rows.filter("panel_asked").height, rows.filter(pl.col("panel_asked") & ~said).height
     if left:
-        notes.append(
-            f"draw {draw_id}: {left} of {queue} cases of the panel's queue are open; they count as missing at random"
-        )
-    return rows
+        notes.append(PanelQueueOpen(**about(part.draw), left=left, cases=queue))
+    return rows, notes
 
 
 def with_chance(items: pl.DataFrame, draw_id: str) -> pl.DataFrame:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import polars as pl
@@ -12,40 +11,26 @@ import polars as pl
 from evenhand.batches.draw import frame_hash
 from evenhand.batches.population import ABOUT, coded
 from evenhand.errors import EstimateError
+from evenhand.rates.notes import (
+    DatedLater,
+    ImpossibleDates,
+    Note,
+    NotRuledYet,
+    OverlappingDraw,
+    RuledBeforeDraw,
+    RuledMoreThanOnce,
+    RuledUnderAnotherVersion,
+    SkippedCases,
+    about,
+)
+from evenhand.rates.question import PERIODS, Question
 from evenhand.rates.unfinished_batches import partly_reviewed
 from evenhand.records.verdict import is_settled, with_verdicts
 from evenhand.store import DrawRecord, Store
 from evenhand.workspace.lake import scan_decisions
 from evenhand.workspace.workspace import Workspace
 
-#: Parts of the day a decision was made (UTC) that a rate can be split by, and how polars names them.
-PERIODS = {"day": "1d", "week": "1w", "month": "1mo"}
 NONE = "(none)"  # stands for a missing team or content type
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """Which decisions of the frames a rate is about: days (UTC) from `since` up to, not including, `until`, and filters."""
-
-    since: date | None = None
-    until: date | None = None
-    filters: Mapping[str, str] | None = None
-
-    def __post_init__(self) -> None:
-        if self.since and self.until and self.since >= self.until:
-            raise EstimateError(
-                f"the window from {self.since} up to, not including, {self.until} holds no day; give a later end"
-            )
-
-    def inside(self) -> pl.Expr:
-        """Whether a row of a frame belongs to the window."""
-        tests = [pl.lit(True)]
-        if self.since:
-            tests.append(pl.col("decided_at") >= datetime.combine(self.since, time(), UTC))
-        if self.until:
-            tests.append(pl.col("decided_at") < datetime.combine(self.until, time(), UTC))
-        tests += [pl.col(name) == value for name, value in (self.filters or {}).items()]
-        return pl.all_horizontal(tests)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +45,11 @@ class Reviewed:
     draw: DrawRecord
     frame: pl.DataFrame
     done: pl.DataFrame
+    notes: tuple[Note, ...] = ()  # what was left out or weighed up
 
 
-def choose_draws(store: Store, draw_ids: Sequence[str] | None, notes: list[str]) -> list[DrawRecord]:
-    """The draws to use: those named, else the newest with rulings that do not overlap. Disjoint in any case."""
+def choose_draws(store: Store, draw_ids: Sequence[str]) -> tuple[list[DrawRecord], list[Note]]:
+    """The draws to use: those named, else the newest with rulings that do not overlap. Disjoint in any case. And what was left out."""
     everything = store.draws()
     if draw_ids:
         wanted = [store.draw(name) for name in draw_ids]
@@ -83,27 +69,26 @@ def choose_draws(store: Store, draw_ids: Sequence[str] | None, notes: list[str])
                 " run `evenhand draw --budget N`"
             )
     chosen: list[DrawRecord] = []
+    notes: list[Note] = []
     for draw in sorted(wanted, key=lambda d: d.created_at, reverse=True):
-        clash = [other for other in chosen if draw.covers(other)]
+        clash = next((other for other in chosen if draw.covers(other)), None)
         if clash and draw_ids:
             raise EstimateError(
-                f"draws {draw.draw_id} and {clash[0].draw_id} overlap: the same decision could count twice;"
+                f"draws {draw.draw_id} and {clash.draw_id} overlap: the same decision could count twice;"
                 " name draws of different periods"
             )
         if clash:
-            notes.append(f"draw {draw.draw_id} is left out: its frame overlaps the newer {clash[0].draw_id}")
+            notes.append(OverlappingDraw(**about(draw), newer_id=clash.draw_id, newer_at=clash.created_at))
         else:
             chosen.append(draw)
-    return chosen
+    return chosen, notes
 
 
-def reviewed(
-    ws: Workspace, store: Store, draw: DrawRecord, window: Window, notes: list[str]
-) -> Reviewed | None:
-    """What was reviewed of `draw`; None where nothing was, or the window holds nothing of it.
+def reviewed(ws: Workspace, store: Store, draw: DrawRecord, question: Question) -> Reviewed | None:
+    """What was reviewed of `draw`; None where nothing was, or the question's window holds nothing of it.
 
-    The probabilities are those of the whole draw: a window only says which of its decisions a rate is about. `notes` gets what
-    was left out or weighed up. Raises EstimateError if the frame is lost or was changed.
+    The probabilities are those of the whole draw: a window only says which of its decisions a rate is about. Raises EstimateError if
+    the frame is lost or was changed.
     """
     items = store.items(draw.draw_id)
     rulings = store.rulings(draw_id=draw.draw_id).filter(pl.col("source") != "panel")
@@ -115,28 +100,22 @@ def reviewed(
             f"{file}: not the frame that was drawn as {draw.draw_id}, it was changed since; restore it from a backup"
         )
     frame, places = _read(ws, draw, file, items["decision_id"])
-    frame = frame.with_columns(window.inside().fill_null(False).alias("inside"))
+    frame = frame.with_columns(question.inside().fill_null(False).alias("inside"))
     if not frame["inside"].any():
         return None
-    if draw.excluded_ruled:
-        notes.append(
-            f"draw {draw.draw_id}: {draw.excluded_ruled:,} decisions had a ruling before the draw; they are outside"
-            " the population"
-        )
     items = verdicts_of(store, items.drop("explanation", "text"), rulings)
     done = items.filter(is_settled())
     if done.is_empty():
         return None
-    _say_several(draw, rulings, notes)
-    _say_other_versions(draw, items, rulings, notes)
-    _say_dates(draw, done, rulings, notes)
+    notes = [*_left_out(draw, items, rulings), *_dates(draw, done, rulings)]
     if done.height < items.height:
-        _say_unfinished(store, draw, items, notes)
-        frame, untold = partly_reviewed(frame, items, _smes(items, rulings), draw.draw_id, notes)
-        for lane in untold:
+        notes += _unfinished(store, draw, items)
+        part = partly_reviewed(frame, items, _smes(items, rulings), draw)
+        frame, notes = part.frame, [*notes, *part.notes]
+        for lane in part.untold:
             done = done.remove(**lane)
     done = done.join(places, on="decision_id", how="left", validate="1:1", maintain_order="left")
-    return Reviewed(draw=draw, frame=frame, done=done)
+    return Reviewed(draw=draw, frame=frame, done=done, notes=tuple(notes))
 
 
 def with_periods(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
@@ -169,30 +148,19 @@ def verdicts_of(store: Store, items: pl.DataFrame, rulings: pl.DataFrame) -> pl.
     return with_verdicts(items.lazy(), rulings, store.policies()).collect()
 
 
-def _say_several(draw: DrawRecord, rulings: pl.DataFrame, notes: list[str]) -> None:
+def _left_out(draw: DrawRecord, items: pl.DataFrame, rulings: pl.DataFrame) -> Iterator[Note]:
+    """Decisions and rulings of the draw that do not count."""
+    if draw.excluded_ruled:
+        yield RuledBeforeDraw(**about(draw), decisions=draw.excluded_ruled)
     several = rulings.group_by("decision_id").agg(pl.col("label").n_unique().alias("labels"), pl.len())
     twice = several.filter(pl.col("len") > 1)
     if twice.height:
         differ = twice.filter(pl.col("labels") > 1).height
-        notes.append(
-            f"draw {draw.draw_id}: {twice.height} cases were ruled more than once, the newest ruling counts"
-            f" ({differ} with another label)"
-        )
-
-
-def _say_other_versions(
-    draw: DrawRecord, items: pl.DataFrame, rulings: pl.DataFrame, notes: list[str]
-) -> None:
-    """Rulings that answer another question than the decision did."""
+        yield RuledMoreThanOnce(**about(draw), cases=twice.height, with_another_label=differ)
     own = items.select("decision_id", pl.col("policy_version").alias("of_decision"))
-    other = (
-        rulings.join(own, on="decision_id").filter(pl.col("policy_version") != pl.col("of_decision")).height
-    )
-    if other:
-        notes.append(
-            f"draw {draw.draw_id}: {other} rulings are under another policy version than the decision they are on; they say"
-            " nothing of it and are left out"
-        )
+    other = rulings.join(own, on="decision_id").filter(pl.col("policy_version") != pl.col("of_decision"))
+    if other.height:
+        yield RuledUnderAnotherVersion(**about(draw), rulings=other.height)
 
 
 def _smes(items: pl.DataFrame, rulings: pl.DataFrame) -> dict[str, int]:
@@ -202,31 +170,18 @@ def _smes(items: pl.DataFrame, rulings: pl.DataFrame) -> dict[str, int]:
     return dict(found.iter_rows())
 
 
-def _say_unfinished(store: Store, draw: DrawRecord, items: pl.DataFrame, notes: list[str]) -> None:
-    left = items["ruled_label"].null_count()
-    notes.append(
-        f"draw {draw.draw_id}: {left} of {items.height} cases are not ruled yet; the reviewed part is weighed up"
-    )
+def _unfinished(store: Store, draw: DrawRecord, items: pl.DataFrame) -> Iterator[Note]:
+    yield NotRuledYet(**about(draw), left=items["ruled_label"].null_count(), cases=items.height)
     if reasons := store.skips(draw.draw_id):
-        n = sum(reasons.values())
-        why = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
-        notes.append(
-            f"draw {draw.draw_id}: {n} {'case was' if n == 1 else 'cases were'} skipped ({why}); missing at random"
-        )
+        yield SkippedCases(**about(draw), reasons=reasons)
 
 
-def _say_dates(draw: DrawRecord, done: pl.DataFrame, rulings: pl.DataFrame, notes: list[str]) -> None:
+def _dates(draw: DrawRecord, done: pl.DataFrame, rulings: pl.DataFrame) -> Iterator[Note]:
     """Times that cannot be: no figure rests on them but a window's, so they are said and not refused."""
     when = rulings.join(done.select("decision_id", "decided_at"), on="decision_id")
     early = when.filter(pl.col("ruled_at") < draw.created_at).height
     before = when.filter(pl.col("ruled_at") < pl.col("decided_at")).height
     if early or before:
-        notes.append(
-            f"draw {draw.draw_id}: {early} rulings are dated before their draw and {before} before the decision they are on;"
-            " they count, but a clock was wrong"
-        )
+        yield ImpossibleDates(**about(draw), before_draw=early, before_decision=before)
     if draw.dated_later:
-        notes.append(
-            f"draw {draw.draw_id}: {draw.dated_later:,} decisions are dated later than the draw itself; a window counts them on"
-            " the day they name, so check their export"
-        )
+        yield DatedLater(**about(draw), decisions=draw.dated_later)

@@ -7,33 +7,45 @@ of the queue, but for skipped cases and the few in flight. See docs/decisions/00
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from evenhand.rates.notes import LanguagesApart, Note, PassedOver, TooFewYet, about
+from evenhand.records.batches import DrawRecord
 from evenhand.statistics.draw import partial_probabilities
 
 _DONE = pl.col("ruled_label").is_not_null()
-Lane = Mapping[
-    str, str
-]  # a part of the queue that was worked through in its order: {"market": "TH"}, or one language of it
+#: A part of the queue that was worked through in its order: {"market": "TH"}, or one language of it.
+Lane = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartlyReviewed:
+    """The frame with the probabilities of what was reviewed; the lanes that cannot be told yet; and what was weighed up."""
+
+    frame: pl.DataFrame
+    untold: tuple[Lane, ...]
+    notes: tuple[Note, ...]
 
 
 def partly_reviewed(
-    frame: pl.DataFrame, items: pl.DataFrame, smes: Mapping[str, int], draw_id: str, notes: list[str]
-) -> tuple[pl.DataFrame, list[Lane]]:
-    """The frame with the probabilities of what was reviewed, and the lanes that cannot be told yet.
+    frame: pl.DataFrame, items: pl.DataFrame, smes: Mapping[str, int], draw: DrawRecord
+) -> PartlyReviewed:
+    """What a batch that is not finished tells.
 
     `items` are the drawn cases with `ruled_label` (null: none yet) and `skipped`; `smes` says how many people ruled in each market.
-    Cases left out inside a lane count as missing at random, and are counted in `notes`. A lane without a sampled ruling is no
-    longer `inside`, and named.
+    Cases left out inside a lane count as missing at random, and are counted. A lane without a sampled ruling is no longer
+    `inside`, and named.
     """
-    parts, passed = _lanes(items, smes, draw_id, notes)
+    named = about(draw)
+    parts, passed, apart = _lanes(items, smes)
+    notes: list[Note] = []
+    if apart:
+        notes.append(LanguagesApart(**named, markets=tuple(sorted(apart))))
     if passed:
-        notes.append(
-            f"draw {draw_id}: {passed} {'case is' if passed == 1 else 'cases are'} in flight or passed over in the queue;"
-            " missing at random"
-        )
+        notes.append(PassedOver(**named, cases=passed))
     untold: list[Lane] = []
     every, inside = frame["pi"].to_numpy(writable=True), frame["inside"].to_numpy(writable=True)
     for lane, drawn in parts:
@@ -50,22 +62,22 @@ def partly_reviewed(
         else:
             every[here] = partial_probabilities(pi, sampled=sampled, certain=certain)
     if untold:
-        names = ", ".join(sorted(" ".join(lane.values()) for lane in untold))
-        notes.append(f"draw {draw_id}: too few rulings yet in {names}; outside the population for now")
-    return frame.with_columns(pl.Series("pi", every), pl.Series("inside", inside)), untold
+        notes.append(TooFewYet(**named, parts=tuple(sorted(" ".join(lane.values()) for lane in untold))))
+    frame = frame.with_columns(pl.Series("pi", every), pl.Series("inside", inside))
+    return PartlyReviewed(frame=frame, untold=tuple(untold), notes=tuple(notes))
 
 
 def _lanes(
-    items: pl.DataFrame, smes: Mapping[str, int], draw_id: str, notes: list[str]
-) -> tuple[list[tuple[Lane, pl.DataFrame]], int]:
-    """The lanes with their drawn cases, and how many cases were passed over in them.
+    items: pl.DataFrame, smes: Mapping[str, int]
+) -> tuple[list[tuple[Lane, pl.DataFrame]], int, list[str]]:
+    """The lanes with their drawn cases; how many cases were passed over in them; and the markets whose languages stand apart.
 
     A market is one lane if it was worked through as one queue: then each SME has at most one case in flight. Where more were passed
     over, its languages went to different people, and each is a lane of its own. Where people stand in the queue decides, never
     what they found.
     """
     lanes: list[tuple[Lane, pl.DataFrame]] = []
-    passed, apart = 0, []
+    passed, apart = 0, list[str]()
     for (market,), part in items.group_by("market", maintain_order=True):
         one, split = _passed_over(part), part.partition_by("language", maintain_order=True)
         several = [({"market": market, "language": own["language"][0]}, own) for own in split]
@@ -76,12 +88,7 @@ def _lanes(
         else:
             lanes.append(({"market": market}, part))
             passed += one
-    if apart:
-        notes.append(
-            f"draw {draw_id}: languages of {', '.join(sorted(apart))} stand at different places in the queue; each is weighed"
-            " up by itself"
-        )
-    return lanes, passed
+    return lanes, passed, apart
 
 
 def _passed_over(drawn: pl.DataFrame) -> int:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from evenhand.rates.measure import Measure
 from evenhand.rates.panel import panel_phase
-from evenhand.rates.table import Measure
 from evenhand.store import Store
 
 
@@ -27,7 +27,7 @@ def agreement(measure: Measure, store: Store) -> Agreement | None:
     for sample in measure.samples:
         rows = sample.label
         if "panel_label" not in rows.columns:
-            rows = panel_phase(store, sample.part, sample.part.done, [])
+            rows, _ = panel_phase(store, sample.part)
         inside = sample.part.frame["inside"][sample.place]
         checked = rows.filter(inside & rows["panel_answered"])
         found.append(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from evenhand.rates.table import Rates
+from evenhand.rates.measure import Rates
 from evenhand.report.model import Report, Split, Unit
 from evenhand.statistics.estimator import Estimate
 from evenhand.wording.words import KINDS, UNKNOWN, percent, shown
@@ -100,7 +100,7 @@ def split_chart(
 def kinds_chart(report: Report, split: Split, rows: Sequence[Rates], *, limit: int = 40) -> Chart:
     """Over-enforcement, under-enforcement and wrong labels side by side, never on top of each other."""
     return Chart(
-        title=f"Kinds of error {_interval(report)}, shares of all {report.basis.unit} (no bar: not known yet)",
+        title=f"Kinds of error {_interval(report)}, shares of all {report.asked.unit} (no bar: not known yet)",
         axis=_axis(report),
         categories=tuple(
             f"{_name(report, split, rates, limit)} (n {rates.total.n_reviewed:,})" for rates in rows
@@ -111,12 +111,12 @@ def kinds_chart(report: Report, split: Split, rows: Sequence[Rates], *, limit: i
 
 def _interval(report: Report) -> str:
     """The interval of a chart, and what its rates are where that is not the usual."""
-    line = report.basis.line()
+    line = report.asked.line()
     return "with 95% interval" + (f" ({line})" if line else "")
 
 
 def _axis(report: Report) -> str:
-    return f"share of {report.basis.unit}"
+    return f"share of {report.asked.unit}"
 
 
 def shortened(text: str, limit: int) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from evenhand.rates.table import Rates
+from evenhand.rates.measure import Rates
 from evenhand.statistics.estimator import Estimate
 from evenhand.wording.words import OUTCOME_NAMES, UNKNOWN, day, percent, points
 

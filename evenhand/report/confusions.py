@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from evenhand.rates.table import Measure
+from evenhand.rates.measure import Measure
 from evenhand.records.verdict import is_confusion
 from evenhand.statistics.estimator import Estimate, Totals, domain_totals, estimates
 from evenhand.statistics.second_phase import second_phase
@@ -50,7 +50,7 @@ def _share(measure: Measure, area: str, label: str, ruled: str) -> Estimate:
         there = possible[sample.place]
         hit = _says(sample.label, "ruled_label", "error_class", ruled) & there
         second = None
-        if measure.estimand == "panel":
+        if measure.question.estimand == "panel":
             second = second_phase(
                 sample.label["overturned"].to_numpy(),
                 sample.label["panel_chance"].to_numpy(),

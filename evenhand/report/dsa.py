@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evenhand.rates.table import Rates
+from evenhand.rates.measure import Rates
 from evenhand.report.columns import EVIDENCE, Cell, Column, Table, evidence_cells, rate_cells, rate_columns
 from evenhand.report.model import Report
 from evenhand.statistics.enforcement import Indicator, precision, recall
@@ -32,10 +32,10 @@ def dsa_words(report: Report) -> tuple[str, ...]:
     without = [LANGUAGES[code] for code in OFFICIAL_EU if code not in seen]
     return (
         DSA_SOURCES,
-        f"What is measured: {report.basis.overturned}, among moderators' decisions as ingested. Accuracy is 1 minus that error rate; its"
-        f" interval is the same, turned round. The “possible rate of error” is the error rate with its 95% interval{report.basis.held}.",
+        f"What is measured: {report.asked.overturned}, among moderators' decisions as ingested. Accuracy is 1 minus that error rate; its"
+        f" interval is the same, turned round. The “possible rate of error” is the error rate with its 95% interval{report.asked.held}.",
         indicator_words(report),
-        f"Their intervals are 95% intervals{report.basis.held} too: precision has that of over-enforcement, divided by the share that was"
+        f"Their intervals are 95% intervals{report.asked.held} too: precision has that of over-enforcement, divided by the share that was"
         " enforced, which is counted and not estimated; recall has that of a ratio of two independent estimates (MOVER-R).",
         "Decisions by automated means are told apart from those of human moderators only where the decisions carry the difference in"
         " a column, like queue or team; then `evenhand report --where queue=...` gives the figures of automated means alone.",
@@ -49,8 +49,8 @@ def dsa_words(report: Report) -> tuple[str, ...]:
 
 def indicator_words(report: Report) -> str:
     """What precision and recall are of."""
-    expert = report.basis.expert
-    if report.basis.unit == "views":
+    expert = report.asked.expert
+    if report.asked.unit == "views":
         acted = "views of content that moderators enforced on, in decisions as ingested"
         due, done = "views of content that should have been enforced on under the policy", "was"
     else:

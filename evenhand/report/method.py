@@ -5,11 +5,11 @@ from __future__ import annotations
 from evenhand.rates.improvement_areas import FALSE_SHARE
 from evenhand.report.model import Drawn, Report
 from evenhand.report.narrative import SLICES
-from evenhand.report.tables import modelled_basis
+from evenhand.report.tables import modelled_words
 from evenhand.statistics.estimator import ENOUGH, RULED
+from evenhand.wording.notes import by_id, sentence
 from evenhand.wording.words import (
     Names,
-    capital,
     day,
     evidence,
     listed,
@@ -27,7 +27,7 @@ def method(report: Report) -> tuple[str, ...]:
         *general(report),
         skipped_words(report),
         *(draw_words(drawn, report.names) for drawn in report.draws),
-        *(f"{capital(note)}." for note in map(shown, report.notes)),
+        *(shown(sentence(note, draws=by_id)) for note in report.notes),
     )
 
 
@@ -37,9 +37,9 @@ def general(report: Report) -> tuple[str, ...]:
     models = listed(within(name) for name in report.model_versions)
     policies = listed(within(name) for name in report.policy_versions)
     return (
-        f"Measured: the share of {report.basis.overturned}, among moderators' decisions made from {report.period} (UTC){where}. Experts are"
+        f"Measured: the share of {report.asked.overturned}, among moderators' decisions made from {report.period} (UTC){where}. Experts are"
         f" subject-matter experts (SMEs). Scored by {models}; decided under policy {policies}.",
-        *report.basis.sentences(),
+        *report.asked.sentences(),
         "Each decision's chance of being drawn was fixed and stored before anyone looked at it, and each ruling counts by one"
         " over that chance. The model's scores make the intervals narrower; they cannot bias a rate. Rulings on cases that were"
         " not drawn (appeals, spot checks) enter no rate.",
@@ -47,11 +47,11 @@ def general(report: Report) -> tuple[str, ...]:
         " number of reviews. “Reviewed” counts cases; “effective reviews” says how many of a plain random draw would be as good.",
         f"A rate with fewer than {ENOUGH:.0f} effective reviews, or fewer than {RULED} real ones, is called not known yet. That is no zero. A modelled rate, where one"
         " is given, is what neighbouring cells and the model suggest: it is no measurement, and it is not ranked."
-        + modelled_basis(report),
-        f"Over-enforcement, under-enforcement and wrong labels are shares of all {report.basis.unit} and are never netted. Where the policy"
+        + modelled_words(report),
+        f"Over-enforcement, under-enforcement and wrong labels are shares of all {report.asked.unit} and are never netted. Where the policy"
         " was unclear, it is nobody's error and not in the error rate. Across a change of policy version the trend is cut.",
         f"Slices that stand out are tested against all other decisions; of those named, about {FALSE_SHARE:.0%} may be noise."
-        " Moderators are never compared." + ("" if report.basis.usual else f" {SLICES}"),
+        " Moderators are never compared." + ("" if report.question.plain else f" {SLICES}"),
     )
 
 
@@ -61,7 +61,7 @@ def skipped_words(report: Report) -> str:
     if skipped is None:
         return "No drawn case of the period was skipped."
     n, one = f"{skipped.cases:,}", skipped.cases == 1
-    as_sme = " as one SME rules" if report.basis.estimand == "panel" else ""
+    as_sme = " as one SME rules" if report.question.estimand == "panel" else ""
     return (
         f"{n} drawn {'case' if one else 'cases'} of the period {'was' if one else 'were'} skipped by the SMEs and not ruled on. Skipped"
         f" cases count as missing at random: taken to be wrong as often as cases like them that were ruled on. Without that assumption,"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -10,24 +10,17 @@ from typing import Literal
 from evenhand.batches.population import DOMAINS
 from evenhand.errors import EstimateError
 from evenhand.rates.improvement_areas import ImprovementArea, areas_in
+from evenhand.rates.measure import OUTCOMES, Measure, Rates
+from evenhand.rates.notes import Note
+from evenhand.rates.question import Question
 from evenhand.rates.reviewed_frame import with_periods
-from evenhand.rates.table import (
-    OUTCOMES,
-    Estimand,
-    EstimateTable,
-    Measure,
-    Rates,
-    Weight,
-    measure_draws,
-    outside_of,
-    table_of,
-)
+from evenhand.rates.table import EstimateTable, measure_draws, table_of
 from evenhand.report.agreement import Agreement, agreement
 from evenhand.report.confusions import ConfusionRate, confusion_rates
 from evenhand.report.skipped import Skipped, skipped
 from evenhand.statistics.change import Change, change
 from evenhand.store import DrawRecord, Improvement, QueueProgress, Store
-from evenhand.wording.basis import Basis
+from evenhand.wording.asked import Asked
 from evenhand.wording.words import Names, day
 from evenhand.workspace.workspace import Workspace
 
@@ -110,9 +103,8 @@ class Report:
     """Error rates of a period and what they rest on."""
 
     made_at: datetime
+    question: Question
     period: Period
-    filters: Mapping[str, str]
-    basis: Basis
     overall: Rates
     comparison: Comparison | None
     unit: Unit
@@ -125,14 +117,25 @@ class Report:
     confusions_seen: int
     areas: tuple[
         Area, ...
-    ]  # found by shares of decisions, as one SME would rule, for one look, whatever the basis
+    ]  # found by shares of decisions, as one SME would rule, for one look, whatever was asked
     skipped: Skipped | None
     agreement: Agreement | None
     draws: tuple[Drawn, ...]
     model_versions: tuple[str, ...]
     policy_versions: tuple[str, ...]
-    notes: tuple[str, ...]
+    confidence: float  # what a single look was asked for, so that all the question's looks hold with 0.95
+    notes: tuple[Note, ...]
     names: Names
+
+    @property
+    def asked(self) -> Asked:
+        """The words for its question."""
+        return Asked(question=self.question)
+
+    @property
+    def filters(self) -> Mapping[str, str]:
+        """The part of the decisions that it is about."""
+        return self.question.filters
 
     def split(self, *by: str) -> Split | None:
         """The split by these columns, if it was asked for."""
@@ -142,66 +145,37 @@ class Report:
 def collect(
     ws: Workspace,
     store: Store,
+    question: Question | None = None,
     *,
-    made_at: datetime,
-    since: date | None = None,
-    until: date | None = None,
-    compare: tuple[date | None, date | None] | None = None,
     by: Sequence[str] = DEFAULT_BY,
-    filters: Mapping[str, str] | None = None,
+    made_at: datetime,
+    compare: tuple[date | None, date | None] | None = None,
     unit: Unit | None = None,
-    weight: Weight = "decisions",
-    estimand: Estimand = "sme",
-    daily_looks: bool = False,
-    weekly_looks: int | None = None,
 ) -> Report:
-    """Everything a report shows of the decisions made from `since` up to, not including, `until` (days, UTC).
+    """Everything a report shows of the decisions that `question` asks about (all, without one); its `by` is left aside.
 
-    `compare` is the other period, in the same form; without it, the period of equal length before `since`, if `since` is given.
-    `by`: columns of SPLITS, crossed with "+". `weight`, `estimand`, `daily_looks` and `weekly_looks` as of
-    `evenhand.rates.table.estimate_draws`. Raises EstimateError where there is no draw, no ruling in the period or in the
-    one named by `compare`, a column that cannot be split by, or what `estimate_draws` refuses.
+    `by`: columns of SPLITS, crossed with "+". `compare` is another period, from its first day up to, not including, its last; without
+    it, the period of equal length before the question's, if that has a first day. Raises EstimateError where there is no draw, no
+    ruling in the period or in the one named by `compare`, a column that cannot be split by, or what `estimate_draws` refuses.
     """
-    crossings = _crossings(by, filters)
-
-    def measured(first: date | None, last: date | None, said: list[str]) -> Measure:
-        return measure_draws(
-            ws, store, since=first, until=last, filters=filters, weight=weight, estimand=estimand, notes=said
-        )
-
-    def tabled(found: Measure, said: list[str]) -> EstimateTable:
-        by = ("policy_version",)
-        return table_of(found, store, by=by, daily_looks=daily_looks, weekly_looks=weekly_looks, notes=said)
-
-    def other(first: date | None, last: date | None) -> tuple[Period, Rates]:
-        found = measured(first, last, [])
-        return _period(found, first, last), tabled(found, []).overall
-
-    notes: list[str] = []
-    measure = measured(since, until, notes)
-    if (outside := outside_of(ws, measure, since=since, until=until, filters=filters)) is not None:
-        notes.append(str(outside))
-    usual = weight == "decisions" and estimand == "sme"
-    plain = measure if usual else Measure(store, measure.parts, weight="decisions", estimand="sme", notes=[])
-    areas = areas_in(plain, filters)  # before the looks widen the measure's intervals
-    table = tabled(measure, notes)
-    period = _period(measure, since, until)
+    question = question or Question()
+    crossings = _crossings(by, question.filters)
+    measure = measure_draws(ws, store, question)
+    table = table_of(measure, store, by=("policy_version",))
+    plain = Measure(store, measure.parts, Question(filters=question.filters))
+    period = _period(measure)
     unit = unit or ("week" if period.last - period.first <= timedelta(weeks=_WEEKS) else "month")
-    basis = Basis(
-        weight=weight, estimand=estimand, looks=table.looks, asked_confidence=table.asked_confidence
-    )
     confusions, seen = confusion_rates(measure, top=TOP_CONFUSIONS)
     policies = store.policies()
     effective = {policy.version: policy.effective_from for policy in policies}
     return Report(
         made_at=made_at,
+        question=question,
         period=period,
-        filters=dict(filters or {}),
-        basis=basis,
         overall=table.overall,
-        comparison=_comparison(other, table.overall, period, since, compare),
+        comparison=_comparison(ws, store, table, period, compare),
         unit=unit,
-        trend=_trend(store, measure, basis, unit, effective),
+        trend=_trend(store, measure, unit, effective),
         version_changes=_version_changes(table, effective),
         splits=tuple(_split(measure, crossing) for crossing in crossings),
         languages=_split(measure, ("language",)),
@@ -212,15 +186,16 @@ def collect(
         },
         confusions=confusions,
         confusions_seen=seen,
-        areas=_areas(store.improvements(), areas),
-        skipped=skipped(ws, store, measure, weight),
+        areas=_areas(store.improvements(), areas_in(plain)),
+        skipped=skipped(ws, store, measure),
         agreement=agreement(measure, store),
         draws=tuple(
             Drawn(record=store.draw(draw_id), progress=store.progress(draw_id)) for draw_id in table.draws
         ),
         model_versions=table.model_versions,
         policy_versions=table.policy_versions,
-        notes=tuple(dict.fromkeys(table.notes)),
+        confidence=table.confidence,
+        notes=table.notes,
         names=Names(policies, table.policy_versions),
     )
 
@@ -239,24 +214,26 @@ def _crossings(by: Sequence[str], filters: Mapping[str, str] | None) -> list[tup
     return list(dict.fromkeys(found))
 
 
-def _period(measure: Measure, since: date | None, until: date | None) -> Period:
+def _period(measure: Measure) -> Period:
     """The window asked for; where an end is open, the first or last day of the decisions in the frames."""
+    asked = measure.question
     days = [part.frame.filter("inside")["decided_at"] for part in measure.parts]
     first = min(times.min() for times in days)  # type: ignore[type-var]  # no frame inside the window is empty
     last = max(times.max() for times in days)  # type: ignore[type-var]
     assert isinstance(first, datetime) and isinstance(last, datetime)
-    return Period(first=since or first.date(), last=until - timedelta(days=1) if until else last.date())
+    end = asked.until - timedelta(days=1) if asked.until else last.date()
+    return Period(first=asked.since or first.date(), last=end)
 
 
 def _comparison(
-    other: Callable[[date | None, date | None], tuple[Period, Rates]],
-    overall: Rates,
+    ws: Workspace,
+    store: Store,
+    table: EstimateTable,
     period: Period,
-    since: date | None,
     compare: tuple[date | None, date | None] | None,
 ) -> Comparison | None:
     """Against the period named, which must have rulings; else against the one before, which may have none."""
-    if compare is None and since is None:
+    if compare is None and table.question.since is None:
         return None
     length = period.last - period.first + timedelta(days=1)
     start, end = compare or (period.first - length, period.first)
@@ -266,23 +243,21 @@ def _comparison(
             " sides; name days before or after it"
         )
     try:
-        there, before = other(start, end)
+        other = measure_draws(ws, store, replace(table.question, since=start, until=end, by=()))
     except EstimateError as problem:
         if compare is not None:
             raise
         there = Period(first=period.first - length, last=period.first - timedelta(days=1))
         return Comparison(period=there, before=None, changes={}, missing=str(problem).split(";")[0])
-    changes = {name: change(getattr(before, name), getattr(overall, name)) for name in OUTCOMES}
-    return Comparison(period=there, before=before, changes=changes)
+    before = other.rates(())[0]
+    changes = {name: change(getattr(before, name), getattr(table.overall, name)) for name in OUTCOMES}
+    return Comparison(period=_period(other), before=before, changes=changes)
 
 
-def _trend(
-    store: Store, measure: Measure, basis: Basis, unit: Unit, effective: Mapping[str, date]
-) -> tuple[Step, ...]:
+def _trend(store: Store, measure: Measure, unit: Unit, effective: Mapping[str, date]) -> tuple[Step, ...]:
     """The measure's rates by `unit` and policy version; its frames are not read again."""
     parts = [replace(part, frame=with_periods(part.frame, (unit,))) for part in measure.parts]
-    by_time = Measure(store, parts, weight=basis.weight, estimand=basis.estimand, notes=[])
-    by_time.confidence = measure.confidence
+    by_time = Measure(store, parts, measure.question)
     rows = sorted(
         by_time.rates((unit, "policy_version")),
         key=lambda rates: (rates.domain[unit], effective.get(rates.domain["policy_version"], date.max)),

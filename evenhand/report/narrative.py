@@ -44,18 +44,18 @@ def narrative(report: Report) -> tuple[str, ...]:
 
 def headline(report: Report) -> str:
     """How often an expert would overturn a decision, or which share of views went to such decisions."""
-    total, basis = report.overall.total, report.basis
+    total, words = report.overall.total, report.asked
     if total.status != "measured":
         asked = (
-            f"Which share of views went to content that {basis.expert} would decide otherwise"
-            if basis.unit == "views"
-            else f"How often {basis.expert} would overturn a decision"
+            f"Which share of views went to content that {words.expert} would decide otherwise"
+            if words.unit == "views"
+            else f"How often {words.expert} would overturn a decision"
         )
         return f"{asked} is not known yet ({evidence(total)}; {total.population:,} decisions in the period)."
-    span = f"({evidence(total)}; 95% interval{basis.held})"
-    if basis.unit == "views":
-        return f"{percent(total.rate)} of the views of {total.population:,} decisions went to content that {basis.expert} would decide otherwise {span}."
-    return f"{capital(basis.expert)} would overturn {percent(total.rate)} of {total.population:,} decisions {span}."
+    span = f"({evidence(total)}; 95% interval{words.held})"
+    if words.unit == "views":
+        return f"{percent(total.rate)} of the views of {total.population:,} decisions went to content that {words.expert} would decide otherwise {span}."
+    return f"{capital(words.expert)} would overturn {percent(total.rate)} of {total.population:,} decisions {span}."
 
 
 def kinds(report: Report) -> tuple[str, str]:
@@ -67,7 +67,7 @@ def kinds(report: Report) -> tuple[str, str]:
     ]
     unclear = report.overall.policy_unclear
     return (
-        f"{'. '.join(parts)}. They are shares of all {report.basis.unit} and are not netted: one kind never makes up for another.",
+        f"{'. '.join(parts)}. They are shares of all {report.asked.unit} and are not netted: one kind never makes up for another.",
         f"Where the policy itself was unclear is nobody's error and counted apart: {said(unclear)} ({evidence(unclear)}).",
     )
 
@@ -146,7 +146,7 @@ def _stands_out(report: Report) -> str:
     found.sort(key=lambda area: -(area.found.excess if area.found else 0.0))
     first = " ".join(area_sentence(area, report.names) for area in found[:3])
     rest = f" {len(found) - 3} more are among the improvement areas." if len(found) > 3 else ""
-    if not report.basis.usual:
+    if not report.question.plain:
         rest += f" {SLICES}"
     plural = "slice stands" if len(found) == 1 else "slices stand"
     return f"{len(found)} {plural} out (about {FALSE_SHARE:.0%} of such findings may be noise). {first}{rest}"
@@ -158,9 +158,9 @@ def _confused(report: Report) -> list[str]:
     top = report.confusions[0]
     names = report.names
     return [
-        f"The most frequent confusion is {within(names.label(top.area, top.decided))} where {report.basis.expert} rules"
+        f"The most frequent confusion is {within(names.label(top.area, top.decided))} where {report.asked.expert} rules"
         f" {within(names.label(top.area, top.ruled))} ({within(names.value('area', top.area))}):"
-        f" {_share(top.share)} of all {report.basis.unit}, seen {top.share.errors_found:,} times."
+        f" {_share(top.share)} of all {report.asked.unit}, seen {top.share.errors_found:,} times."
     ]
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from evenhand.rates.measure import Measure
 from evenhand.rates.reviewed_frame import Reviewed
-from evenhand.rates.table import Measure, Weight
 from evenhand.rates.unfinished_batches import partly_reviewed
 from evenhand.statistics.estimator import Estimate
 from evenhand.store import Store
@@ -25,7 +25,7 @@ class Skipped:
     if_all: Estimate
 
 
-def skipped(ws: Workspace, store: Store, measure: Measure, weight: Weight) -> Skipped | None:
+def skipped(ws: Workspace, store: Store, measure: Measure) -> Skipped | None:
     """The skipped cases inside the measure's window; None where there are none.
 
     Both ends are of what one SME would overturn: of a skipped case a panel cannot correct anything.
@@ -53,9 +53,8 @@ def skipped(ws: Workspace, store: Store, measure: Measure, weight: Weight) -> Sk
             )
             for part, frame, left in parts
         ]
-        other = Measure(store, full, weight=weight, estimand="sme", notes=[])
-        other.confidence = measure.confidence
-        return other.totals(())[0][1]
+        other = Measure(store, full, replace(measure.question, estimand="sme"))
+        return other.totals((), confidence=measure.confidence)[0][1]
 
     return Skipped(cases=cases, if_none=ruled(None), if_all=ruled("technical"))
 
@@ -77,9 +76,8 @@ def _with_skipped(ws: Workspace, store: Store, part: Reviewed) -> tuple[pl.DataF
         .agg(pl.col("sme_id").n_unique())
     )
     seen = pl.when(pl.col("ruled") | pl.col("skipped")).then(pl.col("label"))
-    frame, _ = partly_reviewed(
-        frame, items.with_columns(ruled_label=seen), dict(people.iter_rows()), draw_id, []
-    )
+    told = partly_reviewed(frame, items.with_columns(ruled_label=seen), dict(people.iter_rows()), part.draw)
+    frame = told.frame
     about = file.filter(pl.col("decision_id").is_in(left["decision_id"].implode())).select(
         "place", "decision_id", "text_hash", "conversation_id"
     )

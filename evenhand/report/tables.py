@@ -32,10 +32,10 @@ from evenhand.wording.words import (
 
 
 def _rate_caption(report: Report) -> str:
-    basis = report.basis
+    asked = report.asked
     return (
-        f"Share of {basis.overturned}, with 95% interval (low, high{basis.held}) and the cases reviewed."
-        f" The kinds of error are shares of all {basis.unit} and are not netted."
+        f"Share of {asked.overturned}, with 95% interval (low, high{asked.held}) and the cases reviewed."
+        f" The kinds of error are shares of all {asked.unit} and are not netted."
     )
 
 
@@ -51,11 +51,11 @@ def tables(report: Report) -> tuple[Table, ...]:
     )
 
 
-def modelled_basis(report: Report) -> str:
+def modelled_words(report: Report) -> str:
     """What modelled rates are of, where it is not what the report's other rates are of."""
     return (
         ""
-        if report.basis.usual
+        if report.question.plain
         else " It is of decisions that one SME would overturn, with an interval for one look."
     )
 
@@ -128,7 +128,7 @@ def split_table(report: Report, split: Split) -> Table:
     by = listed(spoken(name).lower() for name in split.by)
     caption = f"{_rate_caption(report)} Measured rates first, the highest on top; the rest by name."
     if modelled:
-        caption += f" A modelled rate is no measurement: it is not ranked and raises no alarm.{modelled_basis(report)}"
+        caption += f" A modelled rate is no measurement: it is not ranked and raises no alarm.{modelled_words(report)}"
     return Table(
         key="+".join(split.by),
         title=f"By {by}",
@@ -160,14 +160,14 @@ def confusion_table(report: Report) -> Table:
         title="Top confusions",
         caption=(
             f"The {len(rows)} pairs that weigh most, of {report.confusions_seen:,} seen in the sample. Share of all"
-            f" {report.basis.unit}, with 95% interval{report.basis.held}; “errors found” are the cases in which"
-            f" {report.basis.expert} saw it."
+            f" {report.asked.unit}, with 95% interval{report.asked.held}; “errors found” are the cases in which"
+            f" {report.asked.expert} saw it."
         ),
         columns=(
             Column(name="Area"),
             Column(name="Decided"),
             Column(name="Expert rules"),
-            *rate_columns(f"Share of {report.basis.unit}"),
+            *rate_columns(f"Share of {report.asked.unit}"),
             *EVIDENCE,
         ),
         rows=tuple(rows),
@@ -205,7 +205,7 @@ def area_table(report: Report) -> Table:
         title="Improvement areas",
         caption=(
             "Slices whose error rate stands out from all other decisions, and what is done about them. The verdict compares decisions"
-            " before the action with those after it." + ("" if report.basis.usual else f" {SLICES}")
+            " before the action with those after it." + ("" if report.question.plain else f" {SLICES}")
         ),
         columns=(
             Column(name="Where"),

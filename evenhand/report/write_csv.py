@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evenhand.rates.table import Rates
+from evenhand.rates.measure import Rates
+from evenhand.rates.question import Question
 from evenhand.report.dsa import Scope, dsa_words, indicator_status, scopes
 from evenhand.report.method import method
 from evenhand.report.model import SPLITS, Period, Report
@@ -17,7 +18,6 @@ from evenhand.report.narrative import narrative
 from evenhand.report.tables import state, verdict
 from evenhand.statistics.change import Change
 from evenhand.statistics.estimator import Estimate
-from evenhand.wording.basis import Basis
 from evenhand.wording.words import OUTCOME_NAMES
 from evenhand.workspace.files import write_text
 
@@ -51,12 +51,12 @@ def write_csv(report: Report, target: Path) -> None:
 def rows(report: Report) -> Iterator[dict[str, Any]]:
     """The rows of the file; a value that there is not is left out, and each rate or change says what it is on."""
     for row in _rows(report):
-        basis = report.basis
+        asked = report.question
         if row["table"] == "improvement areas" or row.get("status") == "modelled":
-            basis = Basis()
+            asked = Question()
         if row["table"] == "skipped cases":
-            basis = replace(basis, estimand="sme")
-        on = {"weight": basis.weight, "estimand": basis.estimand, "looks": basis.looks}
+            asked = replace(asked, estimand="sme")
+        on = {"weight": asked.weight, "estimand": asked.estimand, "looks": str(asked.looks)}
         yield {**row, **on} if "measure" in row else row
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from evenhand.rates.table import Rates
+from evenhand.rates.measure import Rates
 from evenhand.report import svg
 from evenhand.report.charts import ceiling
 from evenhand.report.columns import Cell, Column, Table, in_words, status
@@ -19,7 +19,7 @@ from evenhand.report.narrative import narrative
 from evenhand.report.tables import (
     area_table,
     confusion_table,
-    modelled_basis,
+    modelled_words,
     outcome_table,
     trend_table,
 )
@@ -57,7 +57,7 @@ def write_html(report: Report, target: Path) -> None:
         trend=Markup(svg.trend(report)),
         legend=[(Markup(mark), name) for mark, name in svg.legend(report)],
         splits=[(split, _lines(report, split), f"{100 * _highest(split):g}%") for split in report.splits],
-        modelled_basis=modelled_basis(report),
+        modelled_words=modelled_words(report),
         dsa_words=dsa_words(report),
         method=method(report),
         outcome_table=slim(outcome_table(report)),

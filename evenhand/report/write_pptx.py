@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pptx.dml.color import RGBColor
 
-from evenhand.rates.table import Rates
+from evenhand.rates.measure import Rates
 from evenhand.report.charts import kinds_chart, split_chart, trend_chart
 from evenhand.report.columns import Cell, Table, in_words
 from evenhand.report.deck import FULL, MARGIN, TOP, Deck, fill
@@ -17,7 +17,7 @@ from evenhand.report.method import general, method
 from evenhand.report.model import Report, Split
 from evenhand.report.narrative import SLICES, headline, narrative
 from evenhand.report.palette import BLUE, GREY, INK, KIND_COLOURS, VERSION_COLOURS
-from evenhand.report.tables import modelled_basis, state, then_words, verdict
+from evenhand.report.tables import modelled_words, state, then_words, verdict
 from evenhand.statistics.estimator import Estimate
 from evenhand.wording.words import (
     KINDS,
@@ -41,7 +41,7 @@ _COLUMNS = 6  # of a crossing, on one slide
 
 def write_pptx(report: Report, target: Path) -> None:
     """Write the deck to `target`, whole or not at all."""
-    line = report.basis.line()
+    line = report.asked.line()
     deck = Deck(
         f"Evenhand · {report.period} · rates with 95% intervals{f' ({line})' if line else ''}, n: cases reviewed"
     )
@@ -85,7 +85,7 @@ def _title(deck: Deck, report: Report, notes: str) -> None:
         3.0,
         FULL,
         0.5,
-        [f"{capital(report.basis.overturned)}, {report.period}"],
+        [f"{capital(report.asked.overturned)}, {report.period}"],
         size=20,
         colour=white,
     )
@@ -98,7 +98,7 @@ def _title(deck: Deck, report: Report, notes: str) -> None:
 def _headline(deck: Deck, report: Report, notes: str) -> None:
     total = report.overall.total
     known = (
-        f"{percent(total.rate)} of {'views went to wrongly decided content' if report.basis.unit == 'views' else 'decisions are wrong'}"
+        f"{percent(total.rate)} of {'views went to wrongly decided content' if report.asked.unit == 'views' else 'decisions are wrong'}"
         if total.status == "measured"
         else "The error rate is not known yet"
     )
@@ -176,7 +176,7 @@ def _crossing(deck: Deck, report: Report, split: Split, notes: str) -> None:
     title = f"By {listed(spoken(name).lower() for name in split.by)}"
     caption = (
         "Error rate (95% interval), n reviewed. “Modelled” is what neighbouring cells and the model suggest where the rate is not"
-        f" known yet: no measurement, and no ranking.{modelled_basis(report)}"
+        f" known yet: no measurement, and no ranking.{modelled_words(report)}"
     )
     for some, name in _pages(columns, _COLUMNS, title):
         heads = [spoken(down), *(report.names.value(across, value) for value in some)]
@@ -218,7 +218,7 @@ def _confusions(deck: Deck, report: Report, notes: str) -> None:
         return
     deck.table(
         "What is confused with what",
-        ["Area", "Moderators decided", "Experts rule", f"Share of all {report.basis.unit}", "Seen"],
+        ["Area", "Moderators decided", "Experts rule", f"Share of all {report.asked.unit}", "Seen"],
         [2.6, 2.2, 2.2, 3.6, 0.8],
         rows,
         notes=notes,
@@ -266,7 +266,7 @@ def _areas(deck: Deck, report: Report, notes: str) -> None:
         rows,
         notes=notes,
         caption="Slices whose error rate stands out from all other decisions, and what is done about them."
-        + ("" if report.basis.usual else f" {SLICES}"),
+        + ("" if report.question.plain else f" {SLICES}"),
     )
 
 
@@ -296,7 +296,7 @@ def _dsa(deck: Deck, report: Report, notes: str) -> None:
         [0.8, 1.2, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0],
         rows,
         notes="\n\n".join((*dsa_words(report), notes)),
-        caption=f"Accuracy is 1 minus the share of {report.basis.overturned}. * Official EU language.",
+        caption=f"Accuracy is 1 minus the share of {report.asked.overturned}. * Official EU language.",
         small=(
             DSA_SOURCES,
             indicator_words(report),

@@ -9,11 +9,44 @@ looks (Bonferroni), which is a little narrower.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from scipy.stats import norm
 
 from evenhand.errors import EstimateError
 
+
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """How often an interval may be looked at while rulings come in: once, every day, or at so many weekly looks.
+
+    Raises EstimateError if both kinds are asked for, or weeks below 1.
+    """
+
+    daily: bool = False
+    weeks: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.daily and self.weeks is not None:
+            raise EstimateError(
+                "daily and weekly looks at once; daily looks hold at weekly ones too, so ask for one of them"
+            )
+        if self.weeks is not None and self.weeks < 1:
+            raise EstimateError(f"{self.weeks} weekly looks; give at least 1")
+
+    def confidence(self, days: int) -> float:
+        """What to ask a one-look interval for, in (0, 1), so that all these looks hold with 95%; `days` with rulings so far."""
+        if self.daily:
+            return daily_confidence(days)
+        return 0.95 if self.weeks is None else weekly_confidence(self.weeks)
+
+    def __str__(self) -> str:
+        if self.daily:
+            return "every daily look"
+        return "one look" if self.weeks is None else f"{self.weeks} weekly looks"
+
+
+ONE_LOOK = Looks()
 DAY_THAT_COUNTS = 28  # the daily look at which the sequence is narrowest, relative to a single look
 
 

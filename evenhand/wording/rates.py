@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from evenhand.statistics.change import Change
 from evenhand.statistics.estimator import Estimate
@@ -111,33 +111,9 @@ def sentence(text: str) -> str:
     return f"{capital(text)}."
 
 
-def note(text: str) -> str:
-    """What the estimate says of itself, as a sentence: batches by their day, columns as a person reads them.
-
-    >>> note("draw draw-20260402-0930-868c25: 4 cases were skipped; split by policy_version")
-    'Batch of 2 Apr 2026, 09:30: 4 cases were skipped; split by policy version.'
-    """
-    said = re.sub(r"\b(policy_version|content_type|moderator_id)\b", lambda m: spoken(m[0]).lower(), text)
-    return sentence(named(said))
-
-
-def named(text: str) -> str:
-    """`text` with each batch by the day and time (UTC) it was drawn, instead of its id.
-
-    >>> named("draw-20260402-0930-868c25")
-    'batch of 2 Apr 2026, 09:30'
-    """
-
-    def name(found: re.Match[str]) -> str:
-        drawn = datetime.strptime(found[1], "%Y%m%d-%H%M")
-        return f"batch of {day(drawn)}, {drawn:%H:%M}"
-
-    return re.sub(r"(?:draw )?draw-(\d{8}-\d{4})-[0-9a-f]{6}", name, text)
-
-
-def bullets(notes: Iterable[str]) -> str:
-    """Notes as a list in Markdown."""
-    return "\n".join(f"- {as_typed(note(one))}" for one in notes)
+def bullets(sentences: Iterable[str]) -> str:
+    """Sentences as a list in Markdown."""
+    return "\n".join(f"- {as_typed(one)}" for one in sentences)
 
 
 def as_typed(text: str) -> str:
