@@ -12,22 +12,17 @@ import streamlit as st
 
 from app import session
 from app.text import box, case_text, chips
-from evenhand.wording.words import spoken
-
-LANGUAGES = {
-    "ar": "Arabic", "de": "German", "en": "English", "es": "Spanish", "fr": "French", "hi": "Hindi", "id": "Indonesian",
-    "it": "Italian", "ja": "Japanese", "ms": "Malay", "nl": "Dutch", "pl": "Polish", "pt": "Portuguese", "th": "Thai",
-    "tl": "Tagalog", "vi": "Vietnamese", "zh": "Chinese", "und": "language unknown",
-}  # fmt: skip
+from evenhand.wording.words import language, spoken
 
 
 def facts(case: Mapping[str, Any]) -> str:
     """Area, language, market, queue, kind and time of a case, as chips."""
     area = session.policy(case["policy_version"]).area(case["area"]).title
-    language = LANGUAGES.get(case["language"], case["language"])
     kind = spoken(case["content_type"]) if case.get("content_type") else None
     when = f"decided {case['decided_at']:%d %b %Y}"
-    return chips(area, language, f"market {case['market']}", f"queue {case['queue']}", kind, when)
+    return chips(
+        area, language(case["language"]), f"market {case['market']}", f"queue {case['queue']}", kind, when
+    )
 
 
 def decision(case: Mapping[str, Any]) -> None:
@@ -83,9 +78,7 @@ def precedents(case: Mapping[str, Any], card: Mapping[str, Any], *, blurred: boo
         if near.get("other_side"):
             verdict += ", the nearest of the other side"
         title = session.label(near["policy_version"], case["area"], near["label"]).title
-        where = (
-            f"{LANGUAGES.get(near['language'], near['language'])}, {near['market']}, {near['ruled_at'][:10]}"
-        )
+        where = f"{language(near['language'])}, {near['market']}, {near['ruled_at'][:10]}"
         meta = f"<b>Ruled {escape(title)}</b>, {verdict} · {escape(where)} · {escape(near['policy_version'])}"
         text = case_text(near["text"], near["language"], blurred=blurred, small=True)
         st.html(f'<div class="eh-precedent"><div class="eh-meta">{meta}</div>{text}</div>')

@@ -14,8 +14,8 @@ from evenhand.errors import EstimateError
 from evenhand.rates.measure import Rates
 from evenhand.rates.question import Question
 from evenhand.statistics.change import Change, change
-from evenhand.wording.rates import OUTCOMES, number, points, short_evidence
-from evenhand.wording.rates import day as spelled
+from evenhand.wording.rates import OUTCOMES, changed, number, short_evidence
+from evenhand.wording.words import day as spelled
 
 _WAYS = ("Two policy versions", "Before and after a day")
 _SIGNS = {"within noise": "≈ within noise", "not known yet": "? not known yet"}
@@ -65,7 +65,7 @@ def _say(sides: Mapping[str, Rates]) -> None:
                 {
                     "Kind": OUTCOMES[name],
                     "Verdict": verdict(c),
-                    "Change (95% interval)": points(c),
+                    "Change (95% interval)": changed(c),
                     before: f"{number(getattr(a, name))} ({short_evidence(getattr(a, name))})",
                     after: f"{number(getattr(b, name))} ({short_evidence(getattr(b, name))})",
                 }
@@ -93,5 +93,5 @@ def said(found: Change) -> str:
         return "Not known yet: one of the two rates rests on too few reviews."
     way = "rose" if found.difference > 0 else "fell"
     if found.real:
-        return f"The error rate {way}: {points(found)}. The change is real."
-    return f"No change can be told from noise: {points(found)}."
+        return f"The error rate {way}: {changed(found)}. The change is real."
+    return f"No change can be told from noise: {changed(found)}."

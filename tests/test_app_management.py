@@ -108,7 +108,7 @@ def some_rates(domain, total, modelled=None) -> Rates:
 
 def a_table(by, *domains) -> EstimateTable:
     return EstimateTable(
-        overall=some_rates({}, an_estimate()), domains=domains, by=by, draws=("d",), model_versions=("m",),
+        overall=some_rates({}, an_estimate()), domains=domains, question=Question(by=tuple(by)), draws=("d",), model_versions=("m",),
         policy_versions=("p",), notes=(),
     )  # fmt: skip
 
@@ -414,7 +414,7 @@ def test_a_change_says_real_or_noise_with_its_interval(full, opened):
     rows = at.dataframe[0].value
     for i, name in enumerate(rate_words.OUTCOMES):
         found = change(getattr(sides[0], name), getattr(sides[1], name))
-        assert rows["Change (95% interval)"][i] == rate_words.points(found)
+        assert rows["Change (95% interval)"][i] == rate_words.changed(found)
         assert found.verdict.split()[0] in rows["Verdict"][i]
         assert f"{getattr(sides[0], name).n_reviewed} reviewed" in rows[old][i]
     at = fine(at.selectbox(key="change_from").select(new).run())

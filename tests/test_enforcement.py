@@ -245,7 +245,7 @@ def test_the_order_of_the_frame_does_not_matter_to_what_was_enforced(ruled):
     turned = type(part)(
         draw=part.draw, frame=part.frame[order], done=part.done.with_columns(place=pl.Series(place))
     )
-    other = Measure(store, [turned], weight="decisions", estimand="sme", notes=[])
+    other = Measure(store, [turned], Question())
     assert other.enforced(("language",)) == measure.enforced(("language",))
 
 

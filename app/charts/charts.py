@@ -15,7 +15,8 @@ from evenhand.rates.question import PERIODS
 from evenhand.rates.table import EstimateTable
 from evenhand.statistics.change import Change
 from evenhand.statistics.estimator import Estimate
-from evenhand.wording.rates import Titles, day, domain_names, evidence, interval, number
+from evenhand.wording.rates import Titles, domain_names, evidence, interval, number
+from evenhand.wording.words import day
 
 BLUE, AMBER = "#3b7dd8", "#c98a06"
 _FIGURES = 26  # small figures under a trend that have room side by side

@@ -15,7 +15,8 @@ from app import session
 from app.text import case_text
 from evenhand.similar.conflicts import ACROSS, lies
 from evenhand.store import User
-from evenhand.wording.rates import Titles, as_typed, day, domain_name
+from evenhand.wording.rates import Titles, as_typed, domain_name
+from evenhand.wording.words import day
 
 SHOWN = 200  # groups in the table; the command writes them all
 

@@ -23,14 +23,13 @@ from evenhand.wording.rates import (
     Titles,
     as_typed,
     bullets,
-    day,
     domain_name,
     evidence,
     number,
     place_name,
     sentence,
 )
-from evenhand.wording.words import spoken
+from evenhand.wording.words import day, spoken
 
 
 def page() -> None:

@@ -15,18 +15,8 @@ from evenhand.rates.table import EstimateTable
 from evenhand.statistics.estimator import ENOUGH, RULED
 from evenhand.wording.notes import by_day
 from evenhand.wording.notes import sentence as note_sentence
-from evenhand.wording.rates import (
-    Titles,
-    as_typed,
-    bullets,
-    day,
-    evidence,
-    number,
-    period,
-    place_name,
-    sentence,
-)
-from evenhand.wording.words import capital, listed, spoken
+from evenhand.wording.rates import Titles, as_typed, bullets, evidence, number, period, place_name, sentence
+from evenhand.wording.words import capital, day, listed, spoken
 
 _INTERVALS = {
     "logit-t": "from the spread of the weighted rulings, on the log-odds scale with Student's t, because enough errors outside the"

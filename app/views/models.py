@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from app import case_card, session
+from app import session
 from evenhand.store import User
 from evenhand.wording.rates import domain_name
+from evenhand.wording.words import language
 
 if TYPE_CHECKING:
     from models.compare.paired_slices import Slice
@@ -112,10 +113,15 @@ def _beside_champion(registry: Registry, chosen: Version, versions: list[Version
     return checked
 
 
+def _languages(found: Comparison) -> dict[str, str]:
+    """The languages of a comparison by name."""
+    return {part.name: language(part.name) for part in found.slices if part.by == "language"}
+
+
 def _comparison(found: Comparison) -> None:
     from models.compare.paired_slices import MARGIN
 
-    verdict = found.told(case_card.LANGUAGES)
+    verdict = found.told(_languages(found))
     say = st.warning if found.losses else st.success if found.overall.verdict == "better" else st.info
     say(f"**{verdict[0].upper()}{verdict[1:]}.**")
     widths = {name: st.column_config.Column(width=pixels) for name, pixels in WIDTHS.items()}
@@ -203,7 +209,7 @@ def _promote(registry: Registry, chosen: Version, checked: Checked | None, user:
         anyway = False
         if checked and checked.comparison and losses:
             st.warning(
-                f"{chosen.name} is worse than the champion: {'; '.join(checked.comparison.lost(case_card.LANGUAGES))}."
+                f"{chosen.name} is worse than the champion: {'; '.join(checked.comparison.lost(_languages(checked.comparison)))}."
             )
             anyway = st.checkbox("Promote it anyway; the ledger will say so", key="promote_anyway")
         promote, back = st.columns(2)

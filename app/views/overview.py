@@ -26,7 +26,6 @@ from evenhand.wording.rates import (
     OUTCOMES,
     Titles,
     bullets,
-    day,
     domain_names,
     evidence,
     number,
@@ -35,7 +34,7 @@ from evenhand.wording.rates import (
     sentence,
     short_evidence,
 )
-from evenhand.wording.words import capital, listed, spoken
+from evenhand.wording.words import capital, day, listed, spoken
 
 _NEAREST = 5  # cells not known yet that are named
 _LARGEST = 4  # slices that stand out and are named

@@ -11,7 +11,7 @@ from evenhand.rates.measure import Rates
 from evenhand.report.columns import EVIDENCE, Cell, Column, Table, evidence_cells, rate_cells, rate_columns
 from evenhand.report.model import Report
 from evenhand.statistics.enforcement import Indicator, precision, recall
-from evenhand.wording.words import LANGUAGES, OFFICIAL_EU, UNKNOWN, listed, percent, shown
+from evenhand.wording.words import OFFICIAL_EU, UNKNOWN, is_language, language, listed, percent, shown
 
 DSA_TITLE = "DSA transparency: indicators of accuracy by language"
 #: The indicators' names in the templates: of the quantitative one in section 1.6, of the qualitative one for the rate of error.
@@ -29,7 +29,7 @@ DSA_SOURCES = (
 def dsa_words(report: Report) -> tuple[str, ...]:
     """What the DSA table holds, and what it does not."""
     seen = {rates.domain["language"].split("-")[0].lower() for rates in report.languages.rows}
-    without = [LANGUAGES[code] for code in OFFICIAL_EU if code not in seen]
+    without = [language(code) for code in OFFICIAL_EU if code not in seen]
     return (
         DSA_SOURCES,
         f"What is measured: {report.asked.overturned}, among moderators' decisions as ingested. Accuracy is 1 minus that error rate; its"
@@ -130,9 +130,7 @@ def dsa_table(report: Report) -> Table:
     for scope in languages:
         code = scope.rates.domain["language"]
         base = code.split("-")[0].lower()
-        official = (
-            "yes" if base in OFFICIAL_EU else "no" if base in LANGUAGES and base != "und" else "unknown"
-        )
+        official = "yes" if base in OFFICIAL_EU else "no" if is_language(code) else "unknown"
         rows.append((shown(code), report.names.value("language", code), official, *_figures(scope)))
     named = {"Accuracy": ACCURACY, "Precision": PRECISION, "Recall": RECALL}
     return Table(

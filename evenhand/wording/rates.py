@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from evenhand.statistics.change import Change
 from evenhand.statistics.estimator import Estimate
-from evenhand.wording.words import KINDS, Names, capital, spoken
+from evenhand.wording.words import KINDS, UNKNOWN, Names, capital, day, percent, points, spoken
 
 #: The kinds of error, as a person reads them; the first is all of them together.
 OUTCOMES = {"total": "All errors", **KINDS}
@@ -20,13 +20,13 @@ _NAMES = Names([])
 def number(estimate: Estimate) -> str:
     """The rate, or that it is not known yet."""
     if estimate.status == "unknown":
-        return "not known yet"
-    return f"≈ {estimate.rate:.1%}" if estimate.status == "modelled" else f"{estimate.rate:.1%}"
+        return UNKNOWN
+    return f"≈ {percent(estimate.rate)}" if estimate.status == "modelled" else percent(estimate.rate)
 
 
 def interval(estimate: Estimate) -> str:
     """The two ends of the 95% interval."""
-    return f"{estimate.low:.1%} to {estimate.high:.1%}"
+    return f"{percent(estimate.low)} to {percent(estimate.high)}"
 
 
 def evidence(estimate: Estimate) -> str:
@@ -49,13 +49,9 @@ def short_evidence(estimate: Estimate) -> str:
     return evidence(estimate).replace("95% interval ", "")
 
 
-def points(change: Change) -> str:
+def changed(change: Change) -> str:
     """A change in points, with its interval."""
-    return f"{_signed(change.difference)} points ({_signed(change.low)} to {_signed(change.high)})"
-
-
-def _signed(value: float) -> str:
-    return f"{100 * value:+.1f}".replace("-", "−")
+    return f"{points(change.difference)} points ({points(change.low)} to {points(change.high)})"
 
 
 def period(since: date | None, until: date | None) -> str:
@@ -68,15 +64,6 @@ def period(since: date | None, until: date | None) -> str:
     if since is None:
         return f"up to {last}" if last else "of all days"
     return f"from {day(since)} to {last}" if last else f"from {day(since)} on"
-
-
-def day(value: date) -> str:
-    """A day as a person reads it.
-
-    >>> day(date(2026, 3, 2))
-    '2 Mar 2026'
-    """
-    return f"{value.day} {value:%b %Y}"
 
 
 def domain_name(column: str, value: str, titles: Titles, area: str = "") -> str:

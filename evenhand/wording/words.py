@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
+from babel import Locale
+
 from evenhand.records.policy import PolicyVersion, titles
 from evenhand.statistics.estimator import Estimate
 
@@ -18,20 +20,12 @@ KINDS = {
 }
 OUTCOME_NAMES = {"total": "All errors", **KINDS, "policy_unclear": "Policy unclear"}
 UNKNOWN = "not known yet"
-LANGUAGES = {
-    "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
-    "en": "English", "es": "Spanish", "et": "Estonian", "fa": "Persian", "fi": "Finnish", "fil": "Filipino", "fr": "French", "ga": "Irish", "he": "Hebrew",
-    "hi": "Hindi", "hr": "Croatian", "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese",
-    "km": "Khmer", "ko": "Korean", "lo": "Lao", "lt": "Lithuanian", "lv": "Latvian", "ms": "Malay", "mt": "Maltese", "my": "Burmese", "nl": "Dutch",
-    "no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sk": "Slovak",
-    "sl": "Slovenian", "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "th": "Thai", "tl": "Tagalog", "tr": "Turkish",
-    "uk": "Ukrainian", "und": "Language unknown", "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese",
-}  # fmt: skip
 #: Official languages of the Member States, by which DSA Article 42(2)(c) breaks the indicators down.
 OFFICIAL_EU = (
     "bg", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "ga", "hr", "hu", "it", "lt", "lv", "mt", "nl", "pl",
     "pt", "ro", "sk", "sl", "sv",
 )  # fmt: skip
+_ENGLISH = Locale("en")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff\u202a-\u202e\u2066-\u2069]+")
 
 
@@ -68,11 +62,11 @@ def percent(share: float) -> str:
 def points(difference: float) -> str:
     """A difference of two fractions, in percentage points.
 
-    >>> points(0.021), points(-0.0001)
-    ('+2.1', '0.0')
+    >>> points(0.021), points(-0.0001), points(-0.021)
+    ('+2.1', '0.0', '−2.1')
     """
     rounded = f"{100 * difference:+.1f}"
-    return "0.0" if rounded in ("+0.0", "-0.0") else rounded
+    return "0.0" if rounded in ("+0.0", "-0.0") else rounded.replace("-", "−")
 
 
 def moved(difference: float, low: float, high: float) -> str:
@@ -96,9 +90,9 @@ def day(when: date) -> str:
     """A day in words.
 
     >>> day(date(2026, 3, 2))
-    '2 March 2026'
+    '2 Mar 2026'
     """
-    return f"{when.day} {when:%B %Y}"
+    return f"{when.day} {when:%b %Y}"
 
 
 def capital(text: str) -> str:
@@ -125,6 +119,23 @@ def listed(words: Iterable[str]) -> str:
     return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
 
 
+def is_language(tag: str) -> bool:
+    """Whether a BCP 47 tag names a language that CLDR knows."""
+    return tag != "und" and tag.split("-")[0].lower() in _ENGLISH.languages
+
+
+def language(tag: str) -> str:
+    """A BCP 47 language tag by the language's English name (CLDR); the tag itself where that does not know it.
+
+    >>> language("pt"), language("pt-BR"), language("und"), language("xx")
+    ('Portuguese', 'Portuguese (pt-BR)', 'Language unknown', 'xx')
+    """
+    if not is_language(tag):
+        return "Language unknown" if tag == "und" else shown(tag)
+    name = _ENGLISH.languages[tag.split("-")[0].lower()]
+    return f"{name} ({shown(tag)})" if "-" in tag else name
+
+
 class Names:
     """Values of columns as a person reads them: languages, and areas and labels by the titles of a policy."""
 
@@ -144,8 +155,7 @@ class Names:
     def value(self, column: str, value: str) -> str:
         """One value of a column."""
         if column == "language":
-            name = LANGUAGES.get(value.split("-")[0].lower(), value)
-            return f"{name} ({value})" if "-" in value and name != value else name
+            return language(value)
         if column == "area":
             return shown(self._titles.get((value, ""), spoken(value)))
         if column == "label":
