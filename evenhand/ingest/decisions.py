@@ -121,7 +121,7 @@ def _stage(
     """Check `file` chunk by chunk and write the good new rows by day under `staging`."""
     known, counts = _known(ws), _Counts()
     rules, renamed = _rules(policies), ws.config.ingest.decisions
-    for n, chunk in enumerate(read_rows(file, (*REQUIRED, *OPTIONAL), renamed, chunk_rows)):
+    for n, chunk in enumerate(read_rows(file, (*REQUIRED, *OPTIONAL), renamed, chunk_rows, prose="text")):
         counts.rows += chunk.frame.height + len(chunk.bad)
         quarantine.add(chunk.bad)
         frame = checks.complete(

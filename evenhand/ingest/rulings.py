@@ -77,7 +77,7 @@ def ingest_rulings(
     ]
     rows = added = unchanged = 0
     renamed = ws.config.ingest.rulings
-    for chunk in read_rows(file, (*REQUIRED, *OPTIONAL), renamed, chunk_rows):
+    for chunk in read_rows(file, (*REQUIRED, *OPTIONAL), renamed, chunk_rows, prose="rationale"):
         rows += chunk.frame.height + len(chunk.bad)
         quarantine.add(chunk.bad)
         known = list(policies.values())
