@@ -26,6 +26,7 @@ from evenhand.estimation import (
 from evenhand.frames import DOMAINS
 from evenhand.hierarchical import in_bins, modelled_rates
 from evenhand.panel import panel_phase
+from evenhand.records import EXPOSURE
 from evenhand.reviewed import PERIODS, Reviewed
 from evenhand.store import Store
 from evenhand.two_phase import second_phase
@@ -313,16 +314,24 @@ def _modelled(direct: Estimate, rate: float, low: float, high: float) -> Estimat
 
 
 def _exposure(part: Reviewed, notes: list[str]) -> Floats:
-    """Views of each decision of the frame; those without a figure count as unseen, and `notes` says how many."""
-    views = part.frame["exposure"]
-    missing = views.null_count()
-    if missing == len(views) or not (views.sum() or 0) > 0:
+    """Views of each decision of the frame; those without a figure count as unseen, and `notes` says how many.
+
+    An early lake may hold figures that ingest refuses today, like infinity: they are none, and are counted apart.
+    """
+    given = part.frame["exposure"]
+    views = given.set(~given.is_between(EXPOSURE.low, EXPOSURE.high), None)
+    missing, draw = given.null_count(), f"draw {part.draw.draw_id}"
+    unfit = views.null_count() - missing
+    why = f"; {unfit:,} carry a figure that is no {EXPOSURE}" if unfit else ""
+    if not (views.sum() or 0) > 0:
         raise EstimateError(
-            f"draw {part.draw.draw_id}: no decision carries its views (column exposure); ingest them, or weigh by decisions"
+            f"{draw}: no decision carries its views (column exposure){why}; ingest them, or weigh by decisions"
         )
     if missing:
+        notes.append(f"{draw}: {missing:,} of {len(views):,} decisions carry no views and count as unseen")
+    if unfit:
         notes.append(
-            f"draw {part.draw.draw_id}: {missing:,} of {len(views):,} decisions carry no views and count as unseen"
+            f"{draw}: {unfit:,} of {len(views):,} decisions carry a figure that is no {EXPOSURE}, and count as unseen"
         )
     return views.fill_null(0.0).to_numpy()
 

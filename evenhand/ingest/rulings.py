@@ -11,7 +11,7 @@ from evenhand.ingest import checks
 from evenhand.ingest.quarantine import IngestReport, Quarantine
 from evenhand.ingest.readers import BadRow, printable, read_rows
 from evenhand.policy import PolicyVersion
-from evenhand.records import Ruling, decision_id
+from evenhand.records import CONFIDENCE, Ruling, decision_id
 from evenhand.store import Store
 from evenhand.workspace import Workspace
 
@@ -73,6 +73,7 @@ def ingest_rulings(
     rules = [
         *checks.id_checks(_IDS),
         *checks.time_checks("ruled_at"),
+        *checks.number_checks("confidence", CONFIDENCE),
         *checks.policy_checks(list(policies.values())),
     ]
     rows = added = unchanged = 0
@@ -86,9 +87,12 @@ def ingest_rulings(
         )
         good, bad = checks.split(frame, rules)
         quarantine.add(bad)
-        times = good.select(checks.parse_time("ruled_at").alias("ruled_at"))["ruled_at"]
+        parsed = good.with_columns(
+            checks.parse_time("ruled_at").alias("ruled_at"),
+            checks.parse_number("confidence").alias("confidence"),
+        )
         rulings = []
-        for row in good.with_columns(times).iter_rows(named=True):
+        for row in parsed.iter_rows(named=True):
             try:
                 rulings.append(_ruling(row, policies, drawn, panel=panel))
             except (RecordError, PolicyError) as problem:
@@ -122,11 +126,6 @@ def _ruling(
         moderator, decided = drawn.match(row["case_id"], row["area"], moderator)
         if error_class is None:
             error_class = policies[row["policy_version"]].area(row["area"]).error_class(decided, row["label"])
-    confidence = row["confidence"] or None
-    try:
-        number = None if confidence is None else float(confidence)
-    except ValueError:
-        raise RecordError("confidence is no number from 0 to 1") from None
     return Ruling(
         case_id=row["case_id"],
         area=row["area"],
@@ -137,7 +136,7 @@ def _ruling(
         decision_moderator_id=moderator,
         error_class=error_class,
         cause=row["cause"] or None,
-        confidence=number,
+        confidence=row["confidence"],
         rationale=row["rationale"] or None,
         draw_id=drawn.draw_id if drawn else None,
         source="panel" if panel else "ingest",
