@@ -20,23 +20,14 @@ from numpy.typing import NDArray
 from evenhand.errors import SampleError
 from evenhand.lake import DECISIONS, SCORES, decision_files, score_file
 from evenhand.policy import PolicyVersion
+from evenhand.records import (
+    DOMAINS as DOMAINS,
+)  # a frame keeps them all, and who reads a frame finds them here
 from evenhand.store import Store
 from evenhand.workspace import Workspace
 
 Ints = NDArray[np.int64]
 
-#: Columns a frame can be filtered by and an error rate split by.
-DOMAINS = (
-    "market",
-    "area",
-    "language",
-    "queue",
-    "team",
-    "content_type",
-    "policy_version",
-    "moderator_id",
-    "label",
-)
 #: What else a frame keeps of a decision: when it was made, how often it was seen, and what it shares with others.
 ABOUT = ("decided_at", "exposure", "text_hash", "conversation_id")
 #: Where each error class can occur at all.

@@ -24,6 +24,19 @@ Cause = Literal[
 ]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 
+#: What of a decision a frame can be filtered by, an error rate split by, and a draw spread over.
+DOMAINS = (
+    "market",
+    "area",
+    "language",
+    "queue",
+    "team",
+    "content_type",
+    "policy_version",
+    "moderator_id",
+    "label",
+)
+
 MAX_TEXT = 100_000
 #: What a decision or a ruling can be dated: later code adds and takes away days. From the first up to, not including, the last.
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
