@@ -10,12 +10,12 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from evenhand.batches.population import DOMAINS
 from evenhand.rates.improvement_areas import ImprovementArea, find_areas
 from evenhand.rates.notes import Note
 from evenhand.rates.question import Question
 from evenhand.rates.table import EstimateTable, estimate_draws, measure_draws
 from evenhand.records.batches import QueueProgress
+from evenhand.records.decision import DOMAINS
 from evenhand.store import DrawRecord
 
 SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")  # no league table of people

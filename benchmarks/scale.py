@@ -199,7 +199,8 @@ def run_pandas(root: Path, budget: int) -> dict[str, Any]:
     """The same with pandas, table by table; the formulas are those of `evenhand.statistics.design` and `evenhand.statistics.estimator`."""
     import pandas as pd
 
-    from evenhand.batches.population import ABOUT, DOMAINS
+    from evenhand.batches.population import ABOUT
+    from evenhand.records.decision import DOMAINS
     from evenhand.statistics.estimator import Totals, estimates, recalibrate
 
     begun, policy = time.perf_counter(), _policy()

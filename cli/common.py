@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from evenhand.errors import UserError
+from evenhand.records.decision import FIRST_TIME, LAST_TIME
 from evenhand.store import Store
 from evenhand.workspace.workspace import Workspace, find_workspace, open_workspace
 
@@ -38,9 +39,12 @@ class Day(click.ParamType[date]):
         if isinstance(value, date):
             return value
         try:
-            return date.fromisoformat(str(value))
+            day = date.fromisoformat(str(value))
         except ValueError:
             self.fail(f"{value!r} is no day; write it like 2026-03-01", param, ctx)
+        if not FIRST_TIME.date() <= day < LAST_TIME.date():
+            self.fail(f"{value!r} is not in the years {FIRST_TIME.year} to {LAST_TIME.year - 1}", param, ctx)
+        return day
 
 
 DAY = Day()

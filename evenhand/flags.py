@@ -8,8 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from evenhand.batches.population import DOMAINS, unscored
+from evenhand.batches.population import unscored
 from evenhand.errors import ModelError, UserError
+from evenhand.records.decision import DOMAINS
 from evenhand.records.verdict import VERDICT, is_settled, with_verdicts
 from evenhand.store import Store
 from evenhand.workspace.files import atomic_path

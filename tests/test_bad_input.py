@@ -119,6 +119,21 @@ def test_rows_of_another_encoding_are_told_apart(desk):
     assert kept["column"] == "text" and "caf" in kept["value"]
 
 
+def test_an_open_quote_takes_no_other_row_with_it(desk):
+    rows = [
+        {**GOOD, "case_id": "c2", "text": "a quoted, fair text", "label": "clean"},
+        {**GOOD, "case_id": "c3"},
+    ]
+    head, fair, last = desk.csv(*rows).decode().splitlines()
+    broken = last.replace("c3,hello there", 'c1,"an open quote')
+    code, out = desk.run("ingest", "decisions", desk.file("open.csv", "\n".join([head, broken, fair, last])))
+    assert code == 0 and "3 rows, 2 added, 0 unchanged, 1 quarantined" in out
+    assert "a quoted field is not closed" in out
+    assert dict(desk.lake().select("case_id", "label").iter_rows()) == {"c2": "clean", "c3": "rude"}
+    kept = desk.quarantine().row(0, named=True)
+    assert kept["row"] == 2 and kept["raw"].rstrip() == broken
+
+
 def test_a_text_of_bytes_in_parquet_arrives_as_text(desk):
     rows = pl.DataFrame([GOOD, {**GOOD, "case_id": "c2"}])
     texts = pl.Series("text", ["café".encode(), "café".encode("latin-1")], pl.Binary)

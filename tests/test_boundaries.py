@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "evenhand/errors": set(),
     "evenhand/records": {"errors"},
     "evenhand/statistics": {"errors"},
-    "evenhand/workspace": {"errors"},
+    "evenhand/workspace": {"errors", "records"},
     "evenhand/similar": {"workspace"},
     "evenhand/store": {"errors", "records"},
     "evenhand/synthetic": {"errors", "records", "workspace"},

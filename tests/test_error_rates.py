@@ -70,6 +70,11 @@ def test_views_weigh_decisions_and_without_any_the_question_is_refused(world, mo
     with pytest.raises(EstimateError, match="carries its views"):
         frame.with_columns(exposure=pl.lit(None, pl.Float64)).write_parquet(file)
         estimate_draws(ws, store, Question(weight="exposure"))
+    with pytest.raises(
+        EstimateError, match=f"{frame.height:,} carry a figure that is no number of views from 0 to"
+    ):
+        frame.with_columns(exposure=pl.lit(float("inf"))).write_parquet(file)
+        estimate_draws(ws, store, Question(weight="exposure"))
     frame.with_columns(exposure=pl.lit(7.0)).write_parquet(file)
     same = estimate_draws(ws, store, Question(weight="exposure")).overall.total
     plain = estimate_draws(ws, store).overall.total
@@ -79,6 +84,16 @@ def test_views_weigh_decisions_and_without_any_the_question_is_refused(world, mo
     seen = estimate_draws(ws, store, Question(weight="exposure")).overall.total
     market = estimate_draws(ws, store, Question(filters={"market": frame["market"][0]})).overall.total
     assert seen.rate == pytest.approx(market.rate)
+    odd = np.where(
+        views, 1.0, np.resize([np.inf, np.nan, -5.0], len(views))
+    )  # as an early lake may hold them
+    frame.with_columns(exposure=pl.Series(odd)).write_parquet(file)
+    table = estimate_draws(ws, store, Question(weight="exposure"))
+    assert table.overall.total.rate == pytest.approx(market.rate)
+    assert any(
+        f"{int((views == 0).sum()):,} of {frame.height:,} decisions carry a figure that is no number" in note
+        for note in said(table)
+    )
 
 
 def test_cells_without_evidence_get_a_modelled_rate_that_is_never_called_measured(world):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from evenhand.errors import EvenhandError, IngestError
 from evenhand.ingest import decisions as decisions_module
 from evenhand.ingest import ingest_decisions, ingest_rulings
-from evenhand.records.decision import MAX_TEXT, Decision, decision_id
+from evenhand.records.decision import MAX_TEXT, Decision, Ruling, decision_id
 from evenhand.records.policy import parse_policy
 from evenhand.store import Store
 from evenhand.workspace.lake import DECISIONS, decision_files, scan_decisions
@@ -158,7 +158,8 @@ def test_two_ingests_at_once_do_not_mix(ws, tmp_path):
 _odd = st.sampled_from(["", " ", "c1", "tone", "spam", "clean", "rude", "bait", "v1", "v2", "x\x00", " m"])
 _times = st.sampled_from(
     ["2026-03-01T09:30:00Z", "2026-03-01 09:30+07:00", "2026-03-01T09:30:00.123456-0330", "2026-03-01T09:30:00", "",
-     "2026-13-01T00:00:00Z", "2026-03-01", "20260301T093000Z"]
+     "2026-13-01T00:00:00Z", "2026-03-01", "20260301T093000Z", "0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00",
+     "1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z", "2199-12-31T23:59:59Z", "2200-01-01T00:00:00Z"]
 )  # fmt: skip
 _rows = st.fixed_dictionaries(
     {
@@ -166,7 +167,8 @@ _rows = st.fixed_dictionaries(
             ["en", "th", "zh-Hant", "und", "", "e", "x y", "en_US"]), "market": _odd, "queue": st.sampled_from(["q", ""]),
         "area": _odd, "policy_version": st.sampled_from(["v1", "v1", "v2"]), "label": _odd,
         "moderator_id": st.sampled_from(["m1", "m2"]), "decided_at": _times,
-        "exposure": st.sampled_from(["", "3", "-1", "nan", "x"]),
+        "exposure": st.sampled_from(
+            ["", "3", "-1", "nan", "x", "inf", "Infinity", " 7 ", "-0", "1e15", "1e16", "1e999", "1,234", "True"]),
     }
 )  # fmt: skip
 
@@ -200,6 +202,96 @@ def test_columns_and_records_agree_and_the_counts_add_up(tmp_path_factory, rows)
     assert sum(report.reasons.values()) == report.quarantined
 
 
+PLAIN = "exposure is no number of views from 0 to 1e+15"
+PARTED = "exposure is written with a thousands separator or a decimal comma"
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_numbers_as_text_are_read_by_one_rule(ws, tmp_path, kind):
+    fair = {
+        "12": 12.0,
+        " 1.5 ": 1.5,
+        "1.2e3": 1200.0,
+        "1E+3": 1000.0,
+        "+7": 7.0,
+        "": None,
+        "-0": 0.0,
+        "1e15": 1e15,
+    }
+    unfit = {"inf": PLAIN, "Infinity": PLAIN, "nan": PLAIN, "1e16": PLAIN, "1e999": PLAIN, "True": PLAIN, "0x10": PLAIN,
+             "1_000": PLAIN, "1,234": PARTED, "12,5": PARTED, "1 234": PARTED}  # fmt: skip
+    rows = [{**GOOD, "case_id": f"c{text}".strip(), "exposure": text} for text in (*fair, *unfit)]
+    report = ingest_decisions(
+        ws, [POLICY], (csv_of if kind == "csv" else jsonl)(tmp_path / f"d.{kind}", *rows)
+    )
+    found = dict(lake(ws).select("case_id", "exposure").iter_rows())
+    assert found == {f"c{text}".strip(): number for text, number in fair.items()}
+    assert str(found["c-0"]) == "0.0"
+    kept = quarantined(report)
+    assert kept["value"].to_list() == list(unfit) and set(kept["column"]) == {"exposure"}
+    assert all(why.startswith(said) for why, said in zip(kept["reason"], unfit.values(), strict=True))
+
+
+def test_json_literals_that_are_no_numbers_are_refused(ws, tmp_path):
+    values = [float("nan"), float("inf"), -float("inf"), True, [3], 1e300, 10**30]
+    rows = [{**GOOD, "case_id": f"c{i}", "exposure": value} for i, value in enumerate(values)]
+    report = ingest_decisions(ws, [POLICY], jsonl(tmp_path / "d.jsonl", *rows, {**GOOD, "exposure": 3}))
+    assert (report.added, report.quarantined) == (1, len(values))
+    assert all(why.startswith(PLAIN) for why in quarantined(report)["reason"])
+
+
+@pytest.mark.parametrize(
+    ("values", "fair"),
+    [
+        (pl.Series([1.5, float("nan"), float("inf"), -1.0, None, 1e16], dtype=pl.Float64), {"c0": 1.5, "c4": None}),
+        (pl.Series([1.5, float("inf")], dtype=pl.Float32), {"c0": 1.5}),
+        (pl.Series([7, -7, 10**18], dtype=pl.Int64), {"c0": 7.0}),
+        (pl.Series(["2.50", "-1.00"]).cast(pl.Decimal(10, 2)), {"c0": 2.5}),
+        (pl.Series([True, False]), {}),
+    ],
+    ids=["float", "float32", "int", "decimal", "boolean"],
+)  # fmt: skip
+def test_numbers_of_parquet_are_read_by_the_same_rule(ws, tmp_path, values, fair):
+    rows = pl.DataFrame([{**GOOD, "case_id": f"c{i}"} for i in range(len(values))])
+    rows.with_columns(values.alias("exposure")).write_parquet(tmp_path / "d.parquet")
+    report = ingest_decisions(ws, [POLICY], tmp_path / "d.parquet")
+    assert dict(lake(ws).select("case_id", "exposure").iter_rows()) == fair
+    assert report.quarantined == len(values) - len(fair)
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00", "1900-01-01T00:00:00Z"]
+)
+def test_a_time_that_no_calendar_holds_stays_out_of_the_lake(ws, tmp_path, time):
+    report = ingest_decisions(
+        ws, [POLICY], jsonl(tmp_path / "d.jsonl", {**GOOD, "decided_at": time}, GOOD | {"case_id": "c2"})
+    )
+    assert quarantined(report)["reason"].to_list() == ["decided_at is not in the years 1970 to 2199"]
+    assert lake(ws)["case_id"].to_list() == ["c2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("exposure", float("inf")), ("exposure", float("nan")), ("exposure", True), ("exposure", 1e16), ("exposure", "3"),
+     ("decided_at", datetime(1, 1, 1, tzinfo=UTC)), ("decided_at", datetime(2200, 1, 1, tzinfo=UTC))],
+)  # fmt: skip
+def test_a_decision_holds_the_same_rule(name, value):
+    row = {**GOOD, "decided_at": datetime(2026, 3, 1, tzinfo=UTC)}
+    with pytest.raises(EvenhandError, match=f"case c1: {name} is"):
+        Decision(**{**row, name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("confidence", float("nan")), ("confidence", 1.01), ("confidence", True), ("seconds", float("inf")), ("seconds", -1),
+     ("seconds", 1e10), ("seconds", True)],
+)  # fmt: skip
+def test_a_ruling_holds_the_same_rule(name, value):
+    row = {**RULING, "ruled_at": datetime(2026, 3, 1, tzinfo=UTC)}
+    with pytest.raises(EvenhandError, match=f"case c1: {name} is"):
+        Ruling(**{**row, name: value})
+
+
 RULING = {
     "case_id": "c1", "area": "tone", "policy_version": "v1", "label": "clean", "sme_id": "sam",
     "ruled_at": "2026-03-02T10:00:00Z", "decision_moderator_id": "m1",
@@ -210,10 +302,11 @@ def test_rulings_are_kept_as_gold_and_checked(ws, tmp_path):
     store = Store.open(ws.store_url)
     store.add_policy(POLICY, POLICY_TEXT, by="ann")
     bad = [{**RULING, "error_class": "bogus"}, {**RULING, "confidence": "7"}, {**RULING, "label": "nope"},
-           {**RULING, "ruled_at": "2026-03-02T10:00:00"}, {**RULING, "confidence": "high"}]  # fmt: skip
+           {**RULING, "ruled_at": "2026-03-02T10:00:00"}, {**RULING, "confidence": "high"},
+           {**RULING, "confidence": float("nan")}, {**RULING, "confidence": True}, {**RULING, "confidence": "0,5"}]  # fmt: skip
     path = jsonl(tmp_path / "r.jsonl", RULING, *bad)
     report = ingest_rulings(ws, store, path, by="ann")
-    assert (report.rows, report.added, report.quarantined) == (6, 1, 5)
+    assert (report.rows, report.added, report.quarantined) == (9, 1, 8)
     assert store.rulings()["draw_id"].to_list() == [None]
     again = ingest_rulings(ws, store, path, by="ann")
     assert (again.added, again.unchanged) == (0, 1)

@@ -45,8 +45,8 @@ def test_times_are_kept_as_utc():
         ({"text": "x" * 100_001}, "at most 100,000"),
         ({"language": "english please"}, "no BCP 47 tag"),
         ({"case_id": " c1"}, "outer spaces"),
-        ({"exposure": -1.0}, "views from 0 up"),
-        ({"exposure": float("nan")}, "views from 0 up"),
+        ({"exposure": -1.0}, "no number of views from 0 to"),
+        ({"exposure": float("nan")}, "no number of views from 0 to"),
     ],
 )
 def test_a_bad_decision_is_refused(change, words):
@@ -59,7 +59,7 @@ def test_a_bad_decision_is_refused(change, words):
     [
         ({"error_class": "oops"}, "use one of over_enforcement"),
         ({"confidence": 1.5}, "from 0 to 1"),
-        ({"seconds": -3.0}, "from 0 up"),
+        ({"seconds": -3.0}, "no number of seconds from 0 to"),
         ({"draw_id": ""}, "draw_id is empty"),
     ],
 )

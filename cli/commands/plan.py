@@ -38,8 +38,9 @@ def command(
 ) -> None:
     """Say what a draw of that size will find, how wide its intervals will be, and what it costs."""
     from evenhand.batches.plan import make_plan
-    from evenhand.batches.population import DOMAINS, scored_frame
+    from evenhand.batches.population import scored_frame
     from evenhand.errors import UserError
+    from evenhand.records.decision import DOMAINS
     from models.registry import Registry
 
     if by not in DOMAINS:

@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from evenhand.errors import SampleError
+from evenhand.records.decision import DOMAINS
 from evenhand.records.policy import PolicyVersion
 from evenhand.records.verdict import settled_by, without_settled
 from evenhand.statistics.arrays import Ints
@@ -25,18 +26,6 @@ from evenhand.store import Store
 from evenhand.workspace.lake import DECISIONS, SCORES, decision_files, scan_decisions, score_file
 from evenhand.workspace.workspace import Workspace
 
-#: Columns a frame can be filtered by and an error rate split by.
-DOMAINS = (
-    "market",
-    "area",
-    "language",
-    "queue",
-    "team",
-    "content_type",
-    "policy_version",
-    "moderator_id",
-    "label",
-)
 #: What else a frame keeps of a decision: when it was made, how often it was seen, and what it shares with others.
 ABOUT = ("decided_at", "exposure", "text_hash", "conversation_id")
 #: Where each error class can occur at all.

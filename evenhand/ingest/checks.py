@@ -9,13 +9,16 @@ import polars as pl
 
 from evenhand.errors import IngestError
 from evenhand.ingest.readers import BadRow, Chunk, printable
-from evenhand.records.decision import MAX_TEXT
+from evenhand.records.decision import FIRST_TIME, LAST_TIME, MAX_TEXT, NumberRule
 from evenhand.records.policy import PolicyVersion
 
 Check = tuple[str, pl.Expr, pl.Expr]  # column, true where the row is bad, reason (a text expression)
 
 _TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?"
 _ZONE = r"([Zz]|[+-]\d{2}(:?\d{2})?)$"
+
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_PARTED = r"^[+-]?[0-9]+([.,'’ \u{a0}\u{202f}][0-9]+)*[,'’ \u{a0}\u{202f}][0-9]+(\.[0-9]+)?$"
 
 
 def _lit(text: str) -> pl.Expr:
@@ -78,16 +81,34 @@ def time_checks(name: str) -> list[Check]:
             ~value.str.contains(_TIME + _ZONE) | parse_time(name).is_null(),
             _lit("is no time; write it like 2026-03-01T09:30:00Z"),
         ),
+        (
+            name,
+            ~parse_time(name).is_between(FIRST_TIME, LAST_TIME, closed="left"),
+            _lit(f"is not in the years {FIRST_TIME.year} to {LAST_TIME.year - 1}"),
+        ),
     ]
 
 
-def exposure_checks() -> list[Check]:
-    """Views: empty, or a number from 0 on."""
-    value = pl.col("exposure")
-    number = value.str.strip_chars().cast(pl.Float64, strict=False)
-    filled = value.is_not_null() & (value != "")
-    bad = filled & ~(number.is_not_null() & number.is_not_nan() & (number >= 0)).fill_null(False)
-    return [("exposure", bad, _lit("is no number of views"))]
+def parse_number(name: str) -> pl.Expr:
+    """The number in column `name`, spaces around it left out; null where there is none."""
+    value = pl.col(name).str.strip_chars()
+    # the pattern keeps out what a cast takes besides numbers: inf, nan, infinity
+    number = pl.when(value.str.contains(_NUMBER)).then(value).cast(pl.Float64, strict=False)
+    return pl.when(number == 0).then(0.0).otherwise(number)  # no -0.0
+
+
+def number_checks(name: str, rule: NumberRule) -> list[Check]:
+    """Empty, or a number that fits `rule`."""
+    value = pl.col(name).str.strip_chars()
+    fits = parse_number(name).is_between(rule.low, rule.high).fill_null(False)
+    return [
+        (
+            name,
+            value.str.contains(_PARTED),
+            _lit("is written with a thousands separator or a decimal comma; write it like 1234.5"),
+        ),
+        (name, value.is_not_null() & (value != "") & ~fits, _lit(f"is no {rule}, in digits like 1234.5")),
+    ]
 
 
 def policy_checks(policies: Sequence[PolicyVersion]) -> list[Check]:

@@ -20,6 +20,7 @@ from evenhand.errors import IngestError, OutsideError
 from evenhand.ingest import checks
 from evenhand.ingest.quarantine import IngestReport, Quarantine
 from evenhand.ingest.readers import BadRow, printable, read_rows
+from evenhand.records.decision import EXPOSURE
 from evenhand.records.policy import PolicyVersion
 from evenhand.workspace.files import refused_by_disk
 from evenhand.workspace.lake import DECISIONS, decision_files
@@ -121,7 +122,7 @@ def _stage(
     """Check `file` chunk by chunk and write the good new rows by day under `staging`."""
     known, counts = _known(ws), _Counts()
     rules, renamed = _rules(policies), ws.config.ingest.decisions
-    for n, chunk in enumerate(read_rows(file, (*REQUIRED, *OPTIONAL), renamed, chunk_rows)):
+    for n, chunk in enumerate(read_rows(file, (*REQUIRED, *OPTIONAL), renamed, chunk_rows, prose="text")):
         counts.rows += chunk.frame.height + len(chunk.bad)
         quarantine.add(chunk.bad)
         frame = checks.complete(
@@ -146,7 +147,7 @@ def _rules(policies: Sequence[PolicyVersion]) -> list[checks.Check]:
         *checks.text_checks(),
         *checks.language_checks(),
         *checks.time_checks("decided_at"),
-        *checks.exposure_checks(),
+        *checks.number_checks("exposure", EXPOSURE),
         *checks.policy_checks(policies),
     ]
 
@@ -163,7 +164,7 @@ def _finished(good: pl.DataFrame) -> pl.DataFrame:
     empty_to_null = [pl.when(pl.col(c) != "").then(pl.col(c)).alias(c) for c in OPTIONAL]
     frame = good.with_columns(
         pl.col("text").fill_null(""), checks.parse_time("decided_at").alias("decided_at"), *empty_to_null
-    ).with_columns(pl.col("exposure").str.strip_chars().cast(pl.Float64))
+    ).with_columns(checks.parse_number("exposure").alias("exposure"))
     lists = {name: frame[name].to_list() for name in ("case_id", "area", "moderator_id", "text")}
     rest = [name for name in (*REQUIRED, *OPTIONAL) if name not in lists]
     row_text = frame.select(

@@ -7,10 +7,11 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,14 +20,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evenhand.errors import ConfigError, IngestError
+from evenhand.ingest.lines import MAX_ROW, Lines, LongLine, Shape, csv_rows, whole_lines
 
-csv.field_size_limit(50_000_000)
+csv.field_size_limit(2 * MAX_ROW)
+_Reader = Callable[[Path, Mapping[str, str], int], Iterator["Chunk"]]
+_MAX_CHUNK = 32_000_000  # characters of the lines that one chunk is made of
 _GZIP, _UTF16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass
 class BadRow:
-    """A row that failed: its number in the file (the first row is 1), where, what and why."""
+    """A row that failed: where it is, which column, what and why.
+
+    `row` is the line it begins on, as an editor counts (in CSV the header is line 1); in Parquet the row, from 1.
+    """
 
     row: int
     column: str
@@ -37,7 +44,7 @@ class BadRow:
 
 @dataclass
 class Chunk:
-    """Some rows as text: `frame` has `row` (number in the file) and the wanted columns; `bad` the unreadable.
+    """Some rows as text: `frame` has `row` (as in BadRow) and the wanted columns; `bad` the unreadable.
 
     `names` are the file's own columns as far as they were seen, in its words.
     """
@@ -47,14 +54,21 @@ class Chunk:
     names: Sequence[str] = ()
 
 
-def read_rows(file: Path, wanted: Sequence[str], renamed: Mapping[str, str], size: int) -> Iterator[Chunk]:
+def read_rows(
+    file: Path, wanted: Sequence[str], renamed: Mapping[str, str], size: int, *, prose: str
+) -> Iterator[Chunk]:
     """Chunks of at most `size` rows of `file`, with those of the `wanted` columns that the file has.
 
-    `renamed` maps our column to the file's. The kind is told by the name: .csv and .jsonl/.ndjson, with .gz or without, and
+    Of the wanted columns only `prose` may run over several lines of a CSV file. `renamed` maps our column to the file's. The kind is told by the name: .csv and .jsonl/.ndjson, with .gz or without, and
     .parquet. IngestError if the file as a whole cannot be read, ConfigError if `renamed` maps what is no column of ours.
     """
     kind = "".join(file.suffixes[-2:] if file.suffix == ".gz" else file.suffixes[-1:]).removesuffix(".gz")
-    readers = {".csv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": _parquet}
+    readers: dict[str, _Reader] = {
+        ".csv": partial(_csv, prose=prose),
+        ".jsonl": _jsonl,
+        ".ndjson": _jsonl,
+        ".parquet": _parquet,
+    }
     if kind not in readers:
         raise IngestError(f"{file}: kind {kind or 'unknown'!r}; bring .csv, .jsonl or .parquet (.gz is fine)")
     if not file.is_file():
@@ -129,6 +143,7 @@ class _Builder:
         self.numbers: list[int] = []
         self.rows: list[Sequence[str | None]] = []
         self.bad: list[BadRow] = []
+        self.characters = 0
 
     def add(self, number: int, values: Sequence[str | None], raw: object) -> None:
         if _broken([value for value in values if value]):
@@ -143,8 +158,10 @@ class _Builder:
     def reject(self, number: int, column: str, value: str, reason: str, raw: object) -> None:
         self.bad.append(BadRow(number, column, printable(value), reason, printable(raw, 2_000_000)))
 
-    def full(self, size: int) -> bool:
-        return len(self.rows) + len(self.bad) >= size
+    def full(self, size: int, characters: int) -> bool:
+        """Whether a chunk is due after a row of so many characters."""
+        self.characters += characters
+        return len(self.rows) + len(self.bad) >= size or self.characters >= _MAX_CHUNK
 
     def take(self) -> Chunk:
         columns = list(zip(*self.rows, strict=True)) if self.rows else [()] * len(self.columns)
@@ -158,27 +175,41 @@ class _Builder:
         return chunk
 
 
-def _csv(file: Path, source: Mapping[str, str], size: int) -> Iterator[Chunk]:
+def _csv(file: Path, source: Mapping[str, str], size: int, *, prose: str) -> Iterator[Chunk]:
     with _text(file) as stream:
-        lines = csv.reader(stream)
-        header = next(lines, None)
-        if header is None:
-            raise IngestError(f"{file}: is empty; the first line should name the columns")
-        header = [name.strip() for name in header]
+        lines = Lines(file, stream)
+        header = _header(file, lines)
         _check_header(file, header, source)
         places = [(header.index(name), ours) for name, ours in source.items() if name in header]
         builder = _Builder([ours for _, ours in places], header)
-        for number, line in enumerate(lines, start=1):
-            if len(line) == len(header):
-                builder.add(number, [line[place] for place, _ in places], line)
-            elif line:
-                reason = f"{len(line)} fields where the header has {len(header)}"
-                builder.reject(number, "", "", reason, line)
+        shape = Shape(width=len(header), names=[place for place, ours in places if ours != prose])
+        for row in csv_rows(lines, shape):
+            if row.fault:
+                builder.reject(row.number, "", row.raw, row.fault, row.raw)
+            elif len(row.values) == len(header):
+                builder.add(row.number, [row.values[place] for place, _ in places], row.values)
+            elif row.values:
+                reason = f"{len(row.values)} fields where the header has {len(header)}"
+                builder.reject(row.number, "", "", reason, row.values)
             else:
-                builder.reject(number, "", "", "empty line", "")
-            if builder.full(size):
+                builder.reject(row.number, "", "", "empty line", "")
+            if builder.full(size, lines.characters):
                 yield builder.take()
         yield builder.take()
+
+
+def _header(file: Path, lines: Lines) -> list[str]:
+    """The names in the first row; IngestError if there is none."""
+    try:
+        header = next(csv.reader(lines, strict=True), None)
+    except (csv.Error, LongLine) as problem:
+        said = problem if isinstance(problem, csv.Error) else "it is too long"
+        raise IngestError(
+            f"{file}: the first line names no columns ({said}); write their names there, with commas between"
+        ) from problem
+    if header is None:
+        raise IngestError(f"{file}: is empty; the first line should name the columns")
+    return [name.strip() for name in header]
 
 
 def _check_header(file: Path, header: Sequence[str], source: Mapping[str, str]) -> None:
@@ -193,31 +224,33 @@ def _check_header(file: Path, header: Sequence[str], source: Mapping[str, str]) 
 def _jsonl(file: Path, source: Mapping[str, str], size: int) -> Iterator[Chunk]:
     seen: dict[str, None] = {}
     builder = _Builder(list(source.values()))
-    number = 0
     with _text(file) as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                builder.reject(number, "", "", "empty line", "")
-                continue
-            if number == 1 and line.lstrip().startswith("["):
+        lines = Lines(file, stream)
+        for line, fault in whole_lines(lines):
+            if lines.number == 1 and line.lstrip().startswith("["):
                 raise IngestError(f"{file}: is one JSON array; write one object a line, without the brackets")
-            try:
-                raw = json.loads(line)
-            except (ValueError, RecursionError) as problem:
-                builder.reject(
-                    number, "", "", f"not JSON: {printable(getattr(problem, 'msg', problem))}", line
-                )
-                continue
-            if not isinstance(raw, dict):
-                builder.reject(number, "", "", "not a JSON object", line)
-                continue
-            seen.update(dict.fromkeys(raw))
-            builder.add(number, [_plain(raw.get(name)) for name in source], line)
-            if builder.full(size):
+            raw, fault = (None, fault) if fault else _object(line)
+            if raw is None:
+                builder.reject(lines.number, "", "", fault, line)
+            else:
+                seen.update(dict.fromkeys(raw))
+                builder.add(lines.number, [_plain(raw.get(name)) for name in source], line)
+            if builder.full(size, len(line)):
                 yield _present(builder.take(), source, seen)
-        if not number:
+        if not lines.number:
             raise IngestError(f"{file}: is empty; write one JSON object a line")
         yield _present(builder.take(), source, seen)
+
+
+def _object(line: str) -> tuple[dict[str, Any] | None, str]:
+    """The JSON object in a line, or None and why there is none."""
+    if not line.strip():
+        return None, "empty line"
+    try:
+        raw = json.loads(line)
+    except (ValueError, RecursionError) as problem:
+        return None, f"not JSON: {printable(getattr(problem, 'msg', problem))}"
+    return (raw, "") if isinstance(raw, dict) else (None, "not a JSON object")
 
 
 def _present(chunk: Chunk, source: Mapping[str, str], seen: Mapping[str, None]) -> Chunk:

@@ -10,7 +10,7 @@ from evenhand.errors import IngestError, PolicyError, RecordError
 from evenhand.ingest import checks
 from evenhand.ingest.quarantine import IngestReport, Quarantine
 from evenhand.ingest.readers import BadRow, printable, read_rows
-from evenhand.records.decision import Ruling, decision_id
+from evenhand.records.decision import CONFIDENCE, Ruling, decision_id
 from evenhand.records.policy import PolicyVersion
 from evenhand.store import Store
 from evenhand.workspace.workspace import Workspace
@@ -73,11 +73,12 @@ def ingest_rulings(
     rules = [
         *checks.id_checks(_IDS),
         *checks.time_checks("ruled_at"),
+        *checks.number_checks("confidence", CONFIDENCE),
         *checks.policy_checks(list(policies.values())),
     ]
     rows = added = unchanged = 0
     renamed = ws.config.ingest.rulings
-    for chunk in read_rows(file, (*REQUIRED, *OPTIONAL), renamed, chunk_rows):
+    for chunk in read_rows(file, (*REQUIRED, *OPTIONAL), renamed, chunk_rows, prose="rationale"):
         rows += chunk.frame.height + len(chunk.bad)
         quarantine.add(chunk.bad)
         known = list(policies.values())
@@ -86,9 +87,12 @@ def ingest_rulings(
         )
         good, bad = checks.split(frame, rules)
         quarantine.add(bad)
-        times = good.select(checks.parse_time("ruled_at").alias("ruled_at"))["ruled_at"]
+        parsed = good.with_columns(
+            checks.parse_time("ruled_at").alias("ruled_at"),
+            checks.parse_number("confidence").alias("confidence"),
+        )
         rulings = []
-        for row in good.with_columns(times).iter_rows(named=True):
+        for row in parsed.iter_rows(named=True):
             try:
                 rulings.append(_ruling(row, policies, drawn, panel=panel))
             except (RecordError, PolicyError) as problem:
@@ -122,11 +126,6 @@ def _ruling(
         moderator, decided = drawn.match(row["case_id"], row["area"], moderator)
         if error_class is None:
             error_class = policies[row["policy_version"]].area(row["area"]).error_class(decided, row["label"])
-    confidence = row["confidence"] or None
-    try:
-        number = None if confidence is None else float(confidence)
-    except ValueError:
-        raise RecordError("confidence is no number from 0 to 1") from None
     return Ruling(
         case_id=row["case_id"],
         area=row["area"],
@@ -137,7 +136,7 @@ def _ruling(
         decision_moderator_id=moderator,
         error_class=error_class,
         cause=row["cause"] or None,
-        confidence=number,
+        confidence=row["confidence"],
         rationale=row["rationale"] or None,
         draw_id=drawn.draw_id if drawn else None,
         source="panel" if panel else "ingest",

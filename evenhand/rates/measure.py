@@ -10,13 +10,13 @@ from operator import add
 import numpy as np
 import polars as pl
 
-from evenhand.batches.population import DOMAINS
 from evenhand.errors import EstimateError
 from evenhand.rates.cells import Cut, cut_frames
 from evenhand.rates.notes import Note, WithoutViews, about
 from evenhand.rates.panel import panel_phase
 from evenhand.rates.question import PERIODS, Question
 from evenhand.rates.reviewed_frame import Reviewed
+from evenhand.records.decision import DOMAINS, EXPOSURE
 from evenhand.records.verdict import is_error_of
 from evenhand.statistics.arrays import Bools, Floats, Ints
 from evenhand.statistics.estimator import (
@@ -322,15 +322,23 @@ def _days_of_rulings(store: Store, parts: Sequence[Reviewed]) -> int:
 
 
 def _exposure(part: Reviewed) -> tuple[Floats, list[Note]]:
-    """Views of each decision of the frame; those without a figure count as unseen, and a note says how many."""
-    views = part.frame["exposure"]
-    missing = views.null_count()
-    if missing == len(views) or not (views.sum() or 0) > 0:
+    """Views of each decision of the frame; those without a figure count as unseen, and a note says how many.
+
+    An early lake may hold figures that ingest refuses today, like infinity: they are none, and are counted apart.
+    """
+    given = part.frame["exposure"]
+    views = given.set(~given.is_between(EXPOSURE.low, EXPOSURE.high), None)
+    missing, draw = given.null_count(), f"draw {part.draw.draw_id}"
+    unfit = views.null_count() - missing
+    why = f"; {unfit:,} carry a figure that is no {EXPOSURE}" if unfit else ""
+    if not (views.sum() or 0) > 0:
         raise EstimateError(
-            f"draw {part.draw.draw_id}: no decision carries its views (column exposure); ingest them, or weigh by decisions"
+            f"{draw}: no decision carries its views (column exposure){why}; ingest them, or weigh by decisions"
         )
-    said = [WithoutViews(**about(part.draw), without=missing, decisions=len(views))] if missing else []
-    return views.fill_null(0.0).to_numpy(), list(said)
+    said: list[Note] = []
+    if missing or unfit:
+        said.append(WithoutViews(**about(part.draw), without=missing, unfit=unfit, decisions=len(views)))
+    return views.fill_null(0.0).to_numpy(), said
 
 
 def _cluster_codes(values: pl.Series) -> Ints:

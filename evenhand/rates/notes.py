@@ -126,9 +126,10 @@ class PanelQueueOpen(DrawNote):
 
 @dataclass(frozen=True, kw_only=True)
 class WithoutViews(DrawNote):
-    """Decisions that carry no views."""
+    """Decisions that carry no views, or a figure that cannot be one; both count as unseen."""
 
     without: int
+    unfit: int
     decisions: int
 
 

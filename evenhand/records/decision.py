@@ -7,11 +7,11 @@ policy is a question for `evenhand.records.policy`.
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from numbers import Real
+from typing import Literal, cast, get_args
 
 from evenhand.errors import RecordError
 
@@ -24,7 +24,22 @@ Cause = Literal[
 ]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 
+#: What of a decision a frame can be filtered by, an error rate split by, and a draw spread over.
+DOMAINS = (
+    "market",
+    "area",
+    "language",
+    "queue",
+    "team",
+    "content_type",
+    "policy_version",
+    "moderator_id",
+    "label",
+)
+
 MAX_TEXT = 100_000
+#: What a decision or a ruling can be dated: later code adds and takes away days. From the first up to, not including, the last.
+FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -37,6 +52,34 @@ def decision_id(case_id: str, area: str, moderator_id: str) -> str:
     """
     key = "\x1f".join((case_id, area, moderator_id)).encode()
     return hashlib.blake2b(key, digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberRule:
+    """What a numeric field takes: a finite number from `low` to `high`, no boolean. Texts are read by `evenhand.ingest.checks`."""
+
+    what: str
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.what} from {self.low:,.15g} to {self.high:,.15g}"
+
+    def check(self, name: str, value: object, where: str) -> float | None:
+        """The number as a float, never -0.0; None stays. RecordError if it breaks the rule."""
+        if value is None:
+            return None
+        number = cast(float, value)  # for the type checker: NumPy's numbers are Real too
+        if isinstance(value, bool) or not isinstance(value, Real) or not self.low <= number <= self.high:
+            raise RecordError(f"{where}: {name} is {value!r}, which is no {self}; correct it or leave it out")
+        return float(number) + 0.0
+
+
+EXPOSURE = NumberRule(
+    what="number of views", low=0, high=1e15
+)  # doubles count one by one up to here, and their sums too
+CONFIDENCE = NumberRule(what="confidence", low=0, high=1)
+SECONDS = NumberRule(what="number of seconds", low=0, high=1e9)
 
 
 def _check_plain(name: str, value: str | None, where: str) -> None:
@@ -54,9 +97,14 @@ def _check_time(name: str, value: datetime, where: str) -> datetime:
     if value.tzinfo is None:
         raise RecordError(f"{where}: {name} has no time zone; write it as UTC, like 2026-03-01T09:30:00Z")
     try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise RecordError(f"{where}: {name} is {value}, which no calendar holds as UTC; correct it") from None
+        utc = value.astimezone(UTC)
+    except OverflowError:  # in the years 1 and 9999
+        utc = None
+    if utc is None or not FIRST_TIME <= utc < LAST_TIME:
+        raise RecordError(
+            f"{where}: {name} is {value}, not in the years {FIRST_TIME.year} to {LAST_TIME.year - 1}; correct it"
+        )
+    return utc
 
 
 def check_text(text: str, where: str) -> None:
@@ -95,7 +143,7 @@ class Decision:
     team: str | None = None
     content_type: str | None = None
     author_id: str | None = None
-    exposure: float | None = None  # views, >= 0
+    exposure: float | None = None  # views, by EXPOSURE
     action: str | None = None
     severity: str | None = None
     conversation_id: str | None = None
@@ -109,8 +157,7 @@ class Decision:
         object.__setattr__(self, "decided_at", _check_time("decided_at", self.decided_at, where))
         for name in ("team", "content_type", "author_id", "action", "severity", "conversation_id"):
             _check_plain(name, getattr(self, name), where)
-        if self.exposure is not None and not 0 <= self.exposure < math.inf:
-            raise RecordError(f"{where}: exposure is {self.exposure}, give a number of views from 0 up")
+        object.__setattr__(self, "exposure", EXPOSURE.check("exposure", self.exposure, where))
 
     @property
     def decision_id(self) -> str:
@@ -157,7 +204,5 @@ class Ruling:
             raise RecordError(
                 f"{where}: error_class {self.error_class!r} is unknown; use one of {', '.join(ERROR_CLASSES)}"
             )
-        if self.confidence is not None and not 0 <= self.confidence <= 1:
-            raise RecordError(f"{where}: confidence is {self.confidence}, give a number from 0 to 1")
-        if self.seconds is not None and not 0 <= self.seconds < math.inf:
-            raise RecordError(f"{where}: seconds is {self.seconds}, give a time from 0 up")
+        object.__setattr__(self, "confidence", CONFIDENCE.check("confidence", self.confidence, where))
+        object.__setattr__(self, "seconds", SECONDS.check("seconds", self.seconds, where))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from evenhand.batches.population import DOMAINS
 from evenhand.errors import EstimateError
 from evenhand.rates.improvement_areas import ImprovementArea, areas_in
 from evenhand.rates.measure import OUTCOMES, Measure, Rates
@@ -15,6 +14,7 @@ from evenhand.rates.notes import Note
 from evenhand.rates.question import Question
 from evenhand.rates.reviewed_frame import with_periods
 from evenhand.rates.table import EstimateTable, measure_draws, table_of
+from evenhand.records.decision import DOMAINS
 from evenhand.report.agreement import Agreement, agreement
 from evenhand.report.confusions import ConfusionRate, confusion_rates
 from evenhand.report.skipped import Skipped, skipped

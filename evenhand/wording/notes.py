@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from evenhand.rates import notes as n
+from evenhand.records.decision import EXPOSURE
 from evenhand.wording.words import capital, day
 
 Named = Callable[[str, datetime], str]
@@ -87,7 +88,13 @@ def _of_draw(note: n.DrawNote, draws: Named) -> str:
         case n.PanelQueueOpen():
             return f": {note.left} of {note.cases} cases of the panel's queue are open; they count as missing at random"
         case n.WithoutViews():
-            return f": {note.without:,} of {note.decisions:,} decisions carry no views and count as unseen"
+            none = f"{note.without:,} of {note.decisions:,} decisions carry no views" if note.without else ""
+            unfit = (
+                f"{note.unfit:,} of {note.decisions:,} decisions carry a figure that is no {EXPOSURE}"
+                if note.unfit
+                else ""
+            )
+            return f": {' and '.join(part for part in (none, unfit) if part)} and count as unseen"
     raise TypeError(f"no words for a note of {type(note).__name__}")
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evenhand.errors import ConfigError
+from evenhand.records.decision import DOMAINS
+
+N = TypeVar("N", int, float)
+
+
+def _within(default: N, low: N, high: N) -> N:
+    """A setting with this default that takes numbers from `low` to `high`."""
+    value: N = field(default=default, metadata={"within": (low, high)})
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +41,17 @@ class ModelConfig:
     """The encoder and how it is fine-tuned."""
 
     encoder: str = "bundled:multilingual-e5-small"  # or a hub id, or a folder
-    max_tokens: int = 128
+    max_tokens: int = _within(128, 8, 8_192)
     train_embeddings: bool = False
-    epochs: int = 3
-    batch_size: int = 16
-    learning_rate: float = 1e-4
-    head_learning_rate: float = 1e-3
-    patience: int = 2  # evaluations without gain before training stops
-    threads: int = 0  # 0: all cores
+    epochs: int = _within(3, 1, 1_000)
+    batch_size: int = _within(16, 1, 4_096)
+    learning_rate: float = _within(1e-4, 1e-9, 1.0)
+    head_learning_rate: float = _within(1e-3, 1e-9, 1.0)
+    patience: int = _within(2, 1, 1_000)  # evaluations without gain before training stops
+    threads: int = _within(0, 0, 1_024)  # 0: all cores
     int8: bool = True  # judge with 8-bit weights where the CPU can: about 2.5 times as fast
     moderator_history: bool = True  # may a moderator's overturn rate move the rank of their decisions
-    seed: int = 20_261_123
+    seed: int = _within(20_261_123, 0, 2**32 - 1)
     allow_download: bool = False  # let a hub id reach the network
 
 
@@ -51,9 +59,13 @@ class ModelConfig:
 class DrawConfig:
     """The review batch: how much width to give up for yield, and the defensive floor."""
 
-    kappa: float = 1.0  # anticipated half-width relative to a random draw of the same size
-    floor: float = 0.35  # epsilon: share of flat sampling mixed into the sqrt design
-    cell_floor: float = 0.5  # share of the floor that goes per cell instead of per decision
+    kappa: float = _within(
+        1.0, 0.01, 100.0
+    )  # anticipated half-width relative to a random draw of the same size
+    floor: float = _within(0.35, 0.001, 1.0)  # epsilon: share of flat sampling mixed into the sqrt design
+    cell_floor: float = _within(
+        0.5, 0.0, 1.0
+    )  # share of the floor that goes per cell instead of per decision
     cells: tuple[str, ...] = ("market", "area")
 
 
@@ -63,7 +75,7 @@ class ReviewConfig:
 
     blur: bool = True
     blind: bool = False  # True hides the decision and all of the model's view until the SME has ruled
-    minutes_per_case: float = 1.5
+    minutes_per_case: float = _within(1.5, 0.01, 1_440.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +83,7 @@ class AppConfig:
     """Where the app listens."""
 
     host: str = "127.0.0.1"
-    port: int = 8501
+    port: int = _within(8501, 1, 65_535)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +118,7 @@ def _value(raw: Any, default: Any, where: str) -> Any:
     elif isinstance(default, float):
         wanted, fits = (
             "a number",
-            isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw),
+            isinstance(raw, int | float) and not isinstance(raw, bool) and abs(raw) < 1e300,
         )
         raw = float(raw) if fits else raw
     elif isinstance(default, int):
@@ -133,12 +145,21 @@ def _section(cls: type[Any], raw: Any, where: str) -> Any:
     defaults, values = cls(), {}
     for f in fields(cls):
         if f.name in raw:
-            values[f.name] = _value(raw[f.name], getattr(defaults, f.name), f"{where}.{f.name}")
+            value = _value(raw[f.name], getattr(defaults, f.name), f"{where}.{f.name}")
+            if "within" in f.metadata:
+                low, high = f.metadata["within"]
+                if not low <= value <= high:
+                    raise ConfigError(f"{where}.{f.name}: {value!r} is not from {low:,.10g} to {high:,.10g}")
+            values[f.name] = value
     return cls(**values)
 
 
 def _check_names(config: Config, source: str) -> Config:
-    """The model's name becomes part of folder names, so it may not lead out of them."""
+    """The model's name becomes part of folder names, so it may not lead out of them; cells are of columns that frames have."""
+    if unknown := sorted(set(config.draw.cells) - set(DOMAINS)):
+        raise ConfigError(
+            f"{source}: draw.cells: {unknown[0]!r} is unknown; use some of {', '.join(DOMAINS)}"
+        )
     name = config.registry.model_name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ConfigError(
