@@ -19,7 +19,9 @@ from evenhand.records.decision import DOMAINS
 from evenhand.store import DrawRecord
 
 SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")  # no league table of people
-Stamp = tuple[str, int, int, int]  # workspace, rulings, of them taken back, draws
+Stamp = tuple[
+    str, int, int, int, int, int
+]  # workspace; rulings, skips, and how many of each were taken back; draws
 
 
 EVERYTHING = Question()
@@ -47,7 +49,7 @@ class Batch:
 def stamp() -> Stamp:
     """What figures rest on; they are computed again when it changes."""
     store = session.store()
-    return str(session.workspace().root), *store.ruling_count(), len(store.draws())
+    return str(session.workspace().root), *store.ruling_count(), *store.skip_count(), len(store.draws())
 
 
 @st.cache_data(show_spinner="Estimating", max_entries=128)
@@ -80,11 +82,11 @@ def batches(at: Stamp) -> list[Batch]:
     """Every review batch, the newest first."""
     store = session.store()
     newest_first = sorted(store.draws(), key=lambda draw: draw.created_at, reverse=True)
-    return [_batch(at, draw.draw_id, store.progress(draw.draw_id).skipped) for draw in newest_first]
+    return [_batch(at, draw.draw_id) for draw in newest_first]
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _batch(at: Stamp, draw_id: str, skipped: int) -> Batch:
+def _batch(at: Stamp, draw_id: str) -> Batch:
     store = session.store()
     items = store.items(draw_id).select(
         "market", "ruled", "take_all", (pl.col("skipped") & ~pl.col("ruled")).alias("skipped")

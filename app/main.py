@@ -6,22 +6,30 @@ from evenhand.workspace.telemetry import quiet
 
 quiet()
 
+from typing import TYPE_CHECKING, Literal  # noqa: E402
+
 import streamlit as st  # noqa: E402  telemetry is switched off first
 
 from app import session, style  # noqa: E402
+from app.text import as_said  # noqa: E402
 from app.views import conflicts, error_rates, flags, improvement, method, models, overview, plan, review  # noqa: E402
 from evenhand.errors import EvenhandError  # noqa: E402
 
+if TYPE_CHECKING:
+    from streamlit.navigation.page import StreamlitPage
+
+    from evenhand.store import User
+
 PAGES = {
-    "review": st.Page(review.page, title="Review", url_path="review"),
-    "flags": st.Page(flags.page, title="Flags", url_path="flags"),
-    "conflicts": st.Page(conflicts.page, title="Conflicts", url_path="conflicts"),
-    "overview": st.Page(overview.page, title="Overview", url_path="overview"),
-    "error_rates": st.Page(error_rates.page, title="Error rates", url_path="error-rates"),
-    "improvement": st.Page(improvement.page, title="Improvement areas", url_path="improvement"),
-    "plan": st.Page(plan.page, title="Plan", url_path="plan"),
-    "method": st.Page(method.page, title="Method", url_path="method"),
-    "models": st.Page(models.page, title="Models", url_path="models"),
+    "review": (review.page, "Review"),
+    "flags": (flags.page, "Flags"),
+    "conflicts": (conflicts.page, "Conflicts"),
+    "overview": (overview.page, "Overview"),
+    "error_rates": (error_rates.page, "Error rates"),
+    "improvement": (improvement.page, "Improvement areas"),
+    "plan": (plan.page, "Plan"),
+    "method": (method.page, "Method"),
+    "models": (models.page, "Models"),
 }
 
 
@@ -31,20 +39,30 @@ def main() -> None:
     style.apply()
     try:
         user = session.sign_in()
-        if user is None:
-            return
-        pages = [PAGES[name] for name in session.PAGES[user.role]]
-        # a default page has no address of its own: with a hidden one in front, each page keeps its address for everybody
-        start = st.Page(
-            lambda: st.switch_page(pages[0]),
-            title="Start",
-            url_path="start",
-            default=True,
-            visibility="hidden",
-        )
-        st.navigation([start, *pages]).run()
+        if user is not None:
+            _run(user)
     except EvenhandError as problem:
-        st.error(str(problem))
+        st.error(as_said(str(problem)))
+
+
+def _run(user: User) -> None:
+    """The page at the address. Those outside the role are not listed, and refuse themselves."""
+    mine = [_page(name, "visible") for name in session.PAGES[user.role]]
+    barred = [_page(name, "hidden") for name in PAGES if name not in session.PAGES[user.role]]
+    # a default page has no address of its own: with a hidden one in front, each page keeps its address for everybody
+    start = st.Page(
+        lambda: st.switch_page(mine[0]), title="Start", url_path="start", default=True, visibility="hidden"
+    )
+    here = st.navigation([start, *mine, *barred])
+    if session.has_arrived() and here in barred:
+        st.switch_page(mine[0])
+    session.tell()
+    here.run()
+
+
+def _page(name: str, visibility: Literal["visible", "hidden"]) -> StreamlitPage:
+    show, title = PAGES[name]
+    return st.Page(show, title=title, url_path=name.replace("_", "-"), visibility=visibility)
 
 
 main()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import streamlit as st
 
-from evenhand.errors import UserError
+from app.text import as_said
+from evenhand.errors import EvenhandError, UserError
 from evenhand.records.batches import Role
 from evenhand.records.policy import Label, PolicyVersion
 from evenhand.records.policy import titles as titles_of
 from evenhand.store import Store, User
+from evenhand.wording.words import capital
 from evenhand.workspace.workspace import Workspace, find_workspace, open_workspace
 
 MANAGERS = ("overview", "error_rates", "improvement", "plan", "method")
@@ -21,6 +25,9 @@ PAGES: dict[Role, tuple[str, ...]] = {
     "management": MANAGERS,
     "admin": ("review", "flags", "conflicts", *MANAGERS, "models"),
 }
+
+#: Keys of the session's state. Who is here is kept under one of our own: a widget's may go when the page is switched.
+_PERSON, _PICKER, _ARRIVED, _REFUSED = "person", "who", "arrived", "refused"
 
 
 @st.cache_resource(show_spinner=False)
@@ -40,30 +47,102 @@ def store() -> Store:
 
 
 def sign_in() -> User | None:
-    """Who is here: EVENHAND_USER, else a choice in the sidebar. None, and advice, where nobody is set up."""
+    """Who is here: EVENHAND_USER, else who was chosen. None, and a page that asks or advises, before that."""
+    user: User | None = None
     if name := os.environ.get("EVENHAND_USER"):
         user = store().user(name)
-        st.session_state["user"] = user
-        return user
-    users = store().users()
-    if not users:
+    elif people := {user.user_id: user for user in store().users()}:
+        user = people.get(_pick(list(people)) or "")
+    else:
         st.title("Welcome to Evenhand")
         st.info(
             "Nobody is set up yet. Add the first person, then reload: `evenhand user add NAME --role sme`"
         )
-        return None
-    names = [user.user_id for user in users]
-    chosen = st.sidebar.selectbox("You are", names, key="who", help="On a shared machine set EVENHAND_USER.")
-    st.session_state["user"] = users[names.index(chosen)]
-    return users[names.index(chosen)]
+    st.session_state["user"] = user
+    return user
+
+
+def _pick(names: list[str]) -> str | None:
+    """The picker, in the middle of the page until somebody is chosen; who is chosen."""
+    state = st.session_state
+    chosen = state.get(_PERSON) if state.get(_PERSON) in names else None
+    if chosen is None:
+        st.title("Welcome to Evenhand")
+        st.markdown("Say who you are. Before that nothing is shown, and no case is taken.")
+    state[_PICKER] = chosen
+    place = st.container(width=360) if chosen is None else st.sidebar
+    place.selectbox(
+        "You are", names, None, key=_PICKER, on_change=_arrive, placeholder="Choose your name",
+        help="On a shared machine set EVENHAND_USER.",
+    )  # fmt: skip
+    return chosen
+
+
+def _arrive() -> None:
+    """Another person is here: nothing of the one before stays."""
+    state = st.session_state
+    chosen = state[_PICKER]
+    for name in list(state):
+        if name not in (_PICKER, _REFUSED):
+            del state[name]
+    state.update({_PERSON: chosen, _ARRIVED: True})
+
+
+def has_arrived() -> bool:
+    """Whether this person was chosen since the page before; said once."""
+    return bool(st.session_state.pop(_ARRIVED, False))
+
+
+def _signed_in() -> str | None:
+    """The id of who is here now. Before the callback of the picker ran, what it shows counts, not what is kept."""
+    state = st.session_state
+    return os.environ.get("EVENHAND_USER") or (state[_PICKER] if _PICKER in state else state.get(_PERSON))
 
 
 def me(page: str) -> User:
     """The person here; UserError if their role does not include `page`."""
     user: User | None = st.session_state.get("user")
+    return _allowed(user, page)
+
+
+def acting(page: str, drawn_for: str, place: tuple[str, str] | None = None) -> User:
+    """The person here at this moment, for a callback that writes what they did on a page that was drawn for `drawn_for`.
+
+    UserError, and then nothing may be stored, if somebody else is here by now, or if their role does not include `page` or their
+    markets and languages not `place`.
+    """
+    here = _signed_in()
+    if here != drawn_for:
+        raise UserError(
+            f"this page was {drawn_for}'s, and {here or 'nobody'} is here now: nothing was stored; do it again on your own page"
+        )
+    user = _allowed(store().user(here), page)
+    if place is not None and not user.can_rule(*place):
+        raise UserError(
+            f"market {place[0]}, language {place[1]} is not yours any more: nothing was stored; ask an admin"
+        )
+    return user
+
+
+def _allowed(user: User | None, page: str) -> User:
     if user is None or page not in PAGES[user.role]:
         raise UserError(f"your role does not include the page {page!r}; ask an admin")
     return user
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """For a callback: what is refused is told on the next page that is drawn, by `tell`."""
+    try:
+        yield
+    except EvenhandError as problem:
+        st.session_state[_REFUSED] = str(problem)
+
+
+def tell() -> None:
+    """Say what was refused, once."""
+    if problem := st.session_state.pop(_REFUSED, None):
+        st.warning(as_said(f"{capital(problem)}."))
 
 
 def policy(version: str) -> PolicyVersion:

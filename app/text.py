@@ -1,8 +1,9 @@
-"""Case texts and other strings as HTML: everything is escaped, spans are marked, direction and language are set."""
+"""Case texts and other strings as HTML or Markdown: everything is escaped, spans are marked, direction and language are set."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -67,3 +68,30 @@ def figure(kicker: str, number: str, below: str, *, main: bool = False) -> str:
         f'<div class="{size}"><div class="eh-kicker">{escape(kicker)}</div>'
         f'<div class="eh-number">{escape(number)}</div><div class="eh-range">{escape(below)}</div></div>'
     )
+
+
+def as_typed(text: str) -> str:
+    r"""`text` for a place that reads Markdown, shown as it was typed: a name in the data makes no link and loads no picture.
+
+    A word joiner, which has no width, stands where an address would else be taken for a link.
+
+    >>> as_typed("a_b [c](d)")
+    'a\\_b \\[c\\](d)'
+    """
+    escaped = re.sub(r"([\\`*_\[\]<>~$:#|!&])", r"\\\1", text)
+    return re.sub(r"(?i)(?<=//)|(?<=www)(?=\.)|(?<=@)", "\u2060", escaped)
+
+
+def as_said(message: str) -> str:
+    r"""The same for a message of ours: what stands in single backticks, a command, stays set as code, where nothing is read.
+
+    >>> as_said("no user 'a_b'; add one with `evenhand user add a_b`")
+    "no user 'a\\_b'; add one with `evenhand user add a_b`"
+    """
+    parts = re.split(r"((?<![`\\])`[^`\n]+`(?!`))", message)
+    return "".join(part if place % 2 else as_typed(part) for place, part in enumerate(parts))
+
+
+def bullets(sentences: Iterable[str]) -> str:
+    """Sentences as a list in Markdown, shown as they were typed."""
+    return "\n".join(f"- {as_typed(one)}" for one in sentences)

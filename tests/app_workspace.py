@@ -1,16 +1,21 @@
 """A workspace for the app's tests: real decisions, draw and store; the scores and cards are made up."""
 
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from streamlit.testing.v1 import AppTest
 
+from app.views.review import GUARD
 from evenhand.batches.draw import make_draw
 from evenhand.flags import publish_flags
 from evenhand.ingest import ingest_decisions
 from evenhand.records.batches import ROLES
 from evenhand.records.decision import Ruling
+from evenhand.records.policy import PolicyVersion
 from evenhand.store import DrawnItem, Store, User
 from evenhand.synthetic import generate
 from evenhand.synthetic.sample_policies import sample_policies
@@ -29,6 +34,29 @@ def taken(store: Store, draw_id: str, name: str = "sme") -> DrawnItem:
     return item
 
 
+def button(at: AppTest, name: str):
+    """The button of this key; those of the review desk carry their case or act before it."""
+    return next(one for one in at.button if (one.key or "").rpartition(":")[2] == name)
+
+
+def press(at: AppTest, name: str) -> AppTest:
+    at = button(at, name).click().run()
+    assert not at.exception, at.exception
+    return at
+
+
+def read(at: AppTest) -> AppTest:
+    """The case with its text shown, for long enough that a verdict counts."""
+    if any((one.key or "").endswith(":reveal") and one.label == "Show the text" for one in at.button):
+        at = press(at, "reveal")
+    wait()
+    return at
+
+
+def wait() -> None:
+    time.sleep(GUARD + 0.05)
+
+
 def _card(row: dict) -> dict:
     found = words(row["text"])
     spans = [{"start": a, "end": b, "weight": 1.0, "flip": False} for a, b in found[:1]]
@@ -45,11 +73,19 @@ def _card(row: dict) -> dict:
     }  # fmt: skip
 
 
-def app_workspace(root: Path, *, draws: bool = True) -> tuple[Workspace, Store]:
-    """Users of every role (and `sme-sa`, who sees market SA only); an early draw fully ruled, a late one open."""
+def app_workspace(
+    root: Path,
+    *,
+    draws: bool = True,
+    policies: Sequence[tuple[PolicyVersion, str]] = (),
+    change: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+) -> tuple[Workspace, Store]:
+    """The sample policies and 2,000 synthetic decisions, or `policies` and the decisions as `change` leaves them.
+
+    Users of every role (and `sme-sa`, who sees market SA only); an early draw fully ruled, a late one open."""
     ws = create_workspace(root / "workspace")
     store = Store.open(ws.store_url)
-    for policy, text in sample_policies():
+    for policy, text in policies or sample_policies():
         store.add_policy(policy, text, by="test")
     for role in ROLES:
         store.add_user(User(user_id=role, role=role))
@@ -57,7 +93,12 @@ def app_workspace(root: Path, *, draws: bool = True) -> tuple[Workspace, Store]:
     if not draws:
         return ws, store
     generate(seed=4, decisions=2_000, rulings=10, out_dir=root / "data")
-    ingest_decisions(ws, store.policies(), root / "data" / "decisions.csv.gz")
+    decisions = root / "data" / "decisions.csv.gz"
+    if change:
+        changed = change(pl.read_csv(decisions, infer_schema=False))
+        decisions = root / "data" / "decisions.csv"
+        changed.write_csv(decisions)
+    assert not ingest_decisions(ws, store.policies(), decisions).quarantined
     rng = np.random.default_rng(0)
     for file in decision_files(ws):
         rows = pl.read_parquet(file)

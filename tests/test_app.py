@@ -4,11 +4,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from app_workspace import AT, MODEL, app_workspace, taken
+from app_workspace import AT, MODEL, app_workspace, button, press, read, taken, wait
 from streamlit.testing.v1 import AppTest
 
 from evenhand.records.decision import Ruling
 from evenhand.similar.conflicts import publish_conflicts
+from evenhand.store import User
 from evenhand.workspace.lake import scan_decisions
 
 MAIN = str(Path(__file__).resolve().parents[1] / "app" / "main.py")
@@ -60,12 +61,6 @@ def html(at: AppTest) -> str:
     return " ".join(e.proto.body for e in at.get("html") if "<style>" not in e.proto.body)
 
 
-def press(at: AppTest, key: str) -> AppTest:
-    at = at.button(key=key).click().run()
-    assert not at.exception, at.exception
-    return at
-
-
 def open_draw(store) -> str:
     return next(draw.draw_id for draw in store.draws() if draw.budget == 40)
 
@@ -92,14 +87,14 @@ def test_neither_score_nor_probability_reaches_the_browser_before_the_ruling(ful
 def test_agree_overturn_undo_and_skip_reach_the_store_at_once(full, open_app):
     _, store = full
     draw = open_draw(store)
-    at = press(open_app(full, "sme"), "agree")
+    at = press(read(open_app(full, "sme")), "agree")
     first = store.rulings(draw_id=draw).row(-1, named=True)
     assert first["error_class"] is None and first["sme_id"] == "sme" and first["seconds"] >= 0
     item = taken(store, draw)
     other = next(
         x.name for x in store.policy(item.policy_version).area(item.area).labels if x.name != item.label
     )
-    at = press(press(at, "overturn"), f"label-{other}")
+    at = press(press(read(at), "overturn"), f"label-{other}")
     at.text_input(key="note").input("wrong clause").run()
     at.selectbox(key="cause").select("policy_misread").run()
     press(at, "save")
@@ -107,17 +102,206 @@ def test_agree_overturn_undo_and_skip_reach_the_store_at_once(full, open_app):
     assert (second["case_id"], second["label"], second["rationale"]) == (item.case_id, other, "wrong clause")
     expected = store.policy(item.policy_version).area(item.area).error_class(item.label, other)
     assert second["error_class"] == expected and second["cause"] == "policy_misread"
-    at = press(open_app(full, "sme"), "undo")
+    at = open_app(full, "sme")
+    wait()
+    at = press(at, "undo")
     assert store.rulings(draw_id=draw).height == 1
     assert taken(store, draw).decision_id == item.decision_id
-    press(press(at, "skip"), "skip-1")
+    at = press(press(at, "skip"), "skip-1")
     assert store.progress(draw).skipped == 1
     assert taken(store, draw).decision_id != item.decision_id
+    assert f"{item.case_id}\\: skipped, content no longer there." in receipt(at)
+    wait()
+    at = press(at, "undo")
+    assert store.progress(draw).skipped == 0 and store.rulings(draw_id=draw).height == 1
+    assert taken(store, draw).decision_id == item.decision_id and shown(at) == item.decision_id
+    assert "Skip taken back; the record of it stays. Before that" in receipt(at)
+    assert f"{first['case_id']}\\: agreed" in receipt(at)
+    at = press(press(at, "skip"), "skip-2")  # the same case may be skipped again
+    assert store.skips(draw) == {"not my language": 1}
+
+
+def receipt(at: AppTest) -> str:
+    return " ".join(caption.value for caption in at.caption)
+
+
+def shown(at: AppTest) -> str:
+    return at.session_state["shown"][1]
+
+
+def warned(at: AppTest) -> str:
+    return " ".join(box.value for box in at.warning)
+
+
+def test_undo_takes_back_the_act_on_the_screen_or_nothing(tmp_path, open_app):
+    world = app_workspace(tmp_path)
+    store, draw = world[1], open_draw(world[1])
+    one = press(press(open_app(world, "sme"), "skip"), "skip-1")
+    other = open_app(world, "sme")  # the same person in another tab
+    other = press(press(other, "skip"), "skip-2")
+    wait()
+    one = press(one, "undo")
+    assert "not your last act any more" in warned(one) and store.progress(draw).skipped == 2
+    one = press(one, "undo") if not wait() else one  # the line shows the newer act by now
+    assert store.skips(draw) == {"content no longer there": 1}
+    other = press(other, "undo")
+    assert "not your last act any more" in warned(other) and store.progress(draw).skipped == 1
+
+
+def test_a_held_undo_takes_one_act_back(tmp_path, open_app):
+    world = app_workspace(tmp_path)
+    at = open_app(world, "sme")
+    for _ in range(3):
+        at = press(press(at, "skip"), "skip-1")
+    wait()
+    for _ in range(4):
+        at = press(at, "undo")
+    assert world[1].progress(open_draw(world[1])).skipped == 2
+    assert "press again" in warned(at)
+
+
+def test_no_verdict_before_the_text_was_shown(full, open_app):
+    at = open_app(full, "sme")
+    assert [button(at, name).disabled for name in ("agree", "overturn", "skip")] == [True, True, False]
+    at = press(read(at), "reveal")  # blurred again: it was read
+    assert button(at, "reveal").label == "Show the text" and not button(at, "agree").disabled
+
+
+def _press_for_another_case() -> None:
+    """A press that was on its way when the case on the screen changed."""
+    import streamlit as st
+
+    from app import session
+    from app.views import review
+
+    st.set_page_config()
+    user = session.sign_in()
+    draw = next(draw for draw in session.store().draws() if draw.budget == 40)
+    items = session.store().items(draw.draw_id).drop("ruled", "skipped").to_dicts()
+    shown, other = (session.store().item(draw.draw_id, one["decision_id"]) for one in items[:2])
+    st.session_state.setdefault("seen_at", None)
+    st.session_state.update(shown=(shown.draw_id, shown.decision_id), shown_at=0.0, revealed=False)
+    me = user.user_id
+    for place, (item, seen_at) in enumerate(((other, 0.0), (shown, None))):
+        st.session_state["seen_at"] = seen_at
+        for act, more in (
+            (review._rule, (item.label,)),
+            (review._choose, (item.label, None)),
+            (review._start, ("overturn",)),
+        ):
+            act(item, me, *more)
+            st.warning(st.session_state.pop("refused"))
+        if place == 0:
+            review._skip_now(item, me, "not my language")
+            st.warning(st.session_state.pop("refused"))
+            review._reveal(item, me)
+            st.warning(st.session_state.pop("refused"))
+    st.session_state["seen_at"] = 0.0
+    for act, more in ((review._rule, (shown.label,)), (review._skip_now, ("x",)), (review._reveal, ())):
+        act(shown, "sme-sa", *more)
+        st.warning(st.session_state.pop("refused"))
+
+
+def test_what_was_drawn_for_another_case_or_person_or_is_unread_is_refused(full, open_app):
+    store = full[1]
+    before = (store.rulings(current=False).height, store.skip_count(), store.audit_log().height)
+    open_app(full, "sme")
+    at = AppTest.from_function(_press_for_another_case, default_timeout=60).run()
+    assert not at.exception, at.exception
+    said = [box.value for box in at.warning]
+    assert ["not on the screen any more" in text for text in said] == [True] * 5 + [False] * 6
+    assert ["comes after the text" in text for text in said[5:8]] == [True] * 3
+    assert ["this page was sme-sa's, and sme is here now" in text for text in said[8:]] == [True] * 3
+    after = (store.rulings(current=False).height, store.skip_count(), store.audit_log().height)
+    assert after == before
+
+
+@pytest.mark.parametrize("blur", [True, False])
+def test_a_key_that_repeats_rules_on_no_other_case(tmp_path, open_app, blur):
+    world = app_workspace(tmp_path)
+    (world[0].root / "evenhand.toml").write_text(f"[review]\nblur = {str(blur).lower()}\n")
+    store, draw = world[1], open_draw(world[1])
+    at = read(open_app(world, "sme"))
+    for _ in range(6):
+        at = press(at, "agree") if not button(at, "agree").disabled else at
+    assert store.progress(draw).ruled == 1
+    assert blur or "press again" in warned(at)
+    wait()
+    if not blur:
+        press(at, "agree")
+        assert store.progress(draw).ruled == 2, "a press of its own counts"
 
 
 def test_save_waits_for_a_label(full, open_app):
-    at = press(open_app(full, "sme"), "overturn")
-    assert at.button(key="save").disabled
+    at = press(read(open_app(full, "sme")), "overturn")
+    assert button(at, "save").disabled
+
+
+@pytest.fixture
+def unnamed(monkeypatch):
+    """The app on a world, with nobody chosen."""
+
+    def run(world) -> AppTest:
+        monkeypatch.setenv("EVENHAND_WORKSPACE", str(world[0].root))
+        monkeypatch.delenv("EVENHAND_USER", raising=False)
+        at = AppTest.from_file(MAIN, default_timeout=60).run()
+        assert not at.exception, at.exception
+        return at
+
+    return run
+
+
+def choose_person(at: AppTest, name: str | None) -> AppTest:
+    at = at.selectbox(key="who").set_value(name).run()
+    assert not at.exception, at.exception
+    return at
+
+
+def test_nobody_is_here_and_no_case_is_taken_until_somebody_says_who_they_are(tmp_path, unnamed):
+    world = app_workspace(tmp_path)
+    store, draw = world[1], open_draw(world[1])
+    at = unnamed(world)
+    assert at.selectbox(key="who").value is None and at.title[0].value == "Welcome to Evenhand"
+    assert not html(at) and not at.button
+    assert not [item for item in store.open_items(draw) if item.holder]
+    at = choose_person(at, "sme")
+    assert [item.holder for item in store.open_items(draw) if item.holder] == ["sme"]
+    at = press(press(at, "skip"), "skip-1")
+    at = choose_person(at, "management")
+    assert at.title[0].value == "Overview" and not at.button
+    kept = ("shown", "seen_at", "mode", "receipt", "act", "revealed")
+    assert not [name for name in kept if name in at.session_state]
+    at = choose_person(at, "sme-sa")
+    assert "market SA" in html(at) and "skipped, " not in receipt(at)
+    assert {item.holder for item in store.open_items(draw) if item.holder} == {"sme", "sme-sa"}
+    at = choose_person(at, None)
+    assert at.title[0].value == "Welcome to Evenhand" and not html(at)
+
+
+def test_a_press_on_the_page_of_the_person_before_stores_nothing(tmp_path, unnamed):
+    world = app_workspace(tmp_path)
+    store, draw = world[1], open_draw(world[1])
+    at = read(choose_person(unnamed(world), "sme"))
+    button(at, "agree").click()  # on its way together with the choice of another person
+    at.selectbox(key="who").set_value("sme-sa")
+    at = at.run()
+    assert not at.exception and store.progress(draw).ruled == 0
+    assert "This page was sme's, and sme-sa is here now" in warned(at)
+    at = press(read(at), "agree")
+    assert store.rulings(draw_id=draw)["sme_id"].to_list() == ["sme-sa"]
+
+
+def test_a_right_that_was_taken_away_counts_at_the_next_press(tmp_path, open_app):
+    world = app_workspace(tmp_path)
+    store, draw = world[1], open_draw(world[1])
+    at = read(open_app(world, "sme-sa"))
+    store.add_user(User(user_id="sme-sa", role="sme", markets=("US",)))
+    at = press(at, "agree")
+    assert "is not yours any more" in warned(at) and store.progress(draw).ruled == 0
+    at = read(at)
+    store.add_user(User(user_id="sme-sa", role="management"))
+    button(at, "agree").click().run()
+    assert store.progress(draw).ruled == 0
 
 
 def test_an_sme_gets_cases_of_their_own_market_only(full, open_app):
@@ -135,7 +319,7 @@ def test_blind_review_hides_the_decision_and_the_models_view(tmp_path, open_app)
     assert "The moderator decided" not in html(at) and "reads like" not in html(at)
     draw = open_draw(world[1])
     item = taken(world[1], draw)
-    press(press(at, f"label-{item.label}"), "save")
+    press(press(read(at), f"label-{item.label}"), "save")
     assert world[1].rulings(draw_id=draw)["error_class"].to_list() == [None]
 
 
@@ -340,9 +524,10 @@ def test_a_ruling_settles_its_flag_at_once_and_taking_it_back_opens_it_again(tmp
         return item.case_id in at.run().dataframe[0].value["case_id"].to_list()
 
     assert listed(at)
-    press(open_app(world, "sme"), "agree")
+    desk = press(read(open_app(world, "sme")), "agree")
     assert not listed(at)
-    press(open_app(world, "sme"), "undo")
+    wait()
+    press(desk, "undo")
     assert listed(at)
 
 

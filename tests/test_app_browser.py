@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from app_workspace import app_workspace, taken
+from app_workspace import app_workspace, taken, wait
 from playwright.sync_api import Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +34,7 @@ FLAGS = [
 class Server:
     """`evenhand app` on a free port."""
 
-    def __init__(self, root: Path, user: str) -> None:
+    def __init__(self, root: Path, user: str | None) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -47,8 +47,7 @@ class Server:
             "app",
             "--port",
             str(self.port),
-            "--user",
-            user,
+            *(["--user", user] if user else []),
         ]
         self.log = root.parent / "sockets.log"
         guarded = {"PYTHONPATH": str(ROOT / "tests" / "guard"), "EVENHAND_SOCKET_LOG": str(self.log)}
@@ -112,6 +111,16 @@ def drawn(page: Page) -> None:
     expect(page.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=30_000)
 
 
+def read(page: Page) -> None:
+    """Show the text, and look at it for as long as a verdict needs."""
+    expect(page.get_by_role("button", name="Show the text")).to_be_visible()
+    drawn(page)
+    page.keyboard.press("v")
+    expect(page.get_by_role("button", name="Blur again")).to_be_visible()
+    drawn(page)
+    wait()
+
+
 def test_a_batch_is_worked_through_from_the_keyboard(world, browser):
     ws, store, draw = world
     seen: list[str] = []
@@ -120,8 +129,7 @@ def test_a_batch_is_worked_through_from_the_keyboard(world, browser):
         page = opened(browser, server, seen)
         text = page.locator(".eh-text").first
         assert "blur" in text.evaluate("e => getComputedStyle(e).filter")
-        page.keyboard.press("v")
-        expect(page.get_by_role("button", name="Blur again")).to_be_visible()
+        read(page)
         assert page.locator(".eh-text").first.evaluate("e => getComputedStyle(e).filter") == "none"
 
         page.keyboard.press("a")
@@ -129,6 +137,7 @@ def test_a_batch_is_worked_through_from_the_keyboard(world, browser):
         expect(page.get_by_text("1 of 40 ruled")).to_be_visible()
 
         item = taken(store, draw)
+        read(page)
         page.keyboard.press("o")
         expect(page.get_by_role("button", name="Save")).to_be_visible()
         drawn(page)
@@ -148,15 +157,24 @@ def test_a_batch_is_worked_through_from_the_keyboard(world, browser):
         )
 
         expect(page.get_by_text("2 of 40 ruled")).to_be_visible()
+        drawn(page)
+        wait()
         page.keyboard.press("u")
         until(lambda: store.progress(draw).ruled == 1, "U did not take the ruling back")
         assert taken(store, draw).case_id == item.case_id
         expect(page.get_by_text("1 of 40 ruled")).to_be_visible()
+        drawn(page)
         page.keyboard.press("k")
         expect(page.get_by_text("Skipped cases are counted as missing")).to_be_visible()
         drawn(page)
         page.keyboard.press("2")
         until(lambda: store.progress(draw).skipped == 1, "K and 2 did not skip")
+        expect(page.get_by_text(f"{item.case_id}: skipped, not my language.")).to_be_visible()
+        drawn(page)
+        wait()
+        page.keyboard.press("u")
+        until(lambda: store.progress(draw).skipped == 0, "U did not take the skip back")
+        assert store.progress(draw).ruled == 1 and taken(store, draw).case_id == item.case_id
         page.close()
     finally:
         server.kill()
@@ -169,6 +187,7 @@ def test_a_ruling_survives_a_kill_of_the_server(world, browser):
     server = Server(ws.root, "sme")
     try:
         page = opened(browser, server)
+        read(page)
         page.keyboard.press("a")
         until(lambda: store.progress(draw).ruled == 1, "A did not agree")
     finally:
@@ -233,11 +252,78 @@ def test_a_blind_review_sends_neither_verdict_nor_score_before_the_ruling(world,
             item.explanation["sentence"], f"{item.p_overturn:.2f}", f"{item.p_overturn:.0%}", "over_enforcement",
         ]  # fmt: skip
         assert not [secret for secret in secrets if secret.encode() in sent]
+        read(page)
         page.keyboard.press("1")
         expect(page.get_by_role("button", name="Save")).to_be_enabled()
         page.keyboard.press("s")
         until(lambda: store.progress(draw).ruled == 1, "S did not save")
         expect(page.get_by_text("The model gave an overturn")).to_be_visible()
+        page.close()
+    finally:
+        server.kill()
+
+
+def test_a_key_that_is_held_rules_on_one_case_at_most(world, browser):
+    _, store, draw = world
+    server = Server(world[0].root, "sme")
+    try:
+        page = opened(browser, server)
+        drawn(page)
+        for _ in range(6):  # on a text that nobody has seen
+            page.keyboard.press("a")
+            page.wait_for_timeout(120)
+        drawn(page)
+        assert store.progress(draw).ruled == 0
+        read(page)
+        for _ in range(12):
+            page.keyboard.press("a")
+            page.wait_for_timeout(120)
+        until(lambda: store.progress(draw).ruled == 1, "A did not agree")
+        drawn(page)
+        page.wait_for_timeout(1_000)
+        assert store.progress(draw).ruled == 1
+        page.close()
+    finally:
+        server.kill()
+
+
+def test_who_is_chosen_is_who_acts_and_a_change_of_person_changes_the_page(world, browser):
+    ws, store, draw = world
+    server = Server(ws.root, None)
+
+    def holders() -> set[str]:
+        return {item.holder for item in store.open_items(draw) if item.holder}
+
+    def choose(name: str) -> None:
+        page.get_by_role("combobox", name="You are").click()
+        page.get_by_role("option", name=name, exact=True).click()
+
+    try:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(server.url + "review")
+        expect(page.get_by_role("heading", name="Welcome to Evenhand")).to_be_visible()
+        drawn(page)
+        assert not holders() and not page.get_by_role("dialog").count()
+        choose("sme")
+        read(page)
+        assert holders() == {"sme"}
+        choose("management")
+        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+        drawn(page)
+        assert page.url == server.url + "overview" and not page.get_by_role("dialog").count()
+        page.get_by_role("heading", name="Overview").click()
+        page.keyboard.press("a")
+        page.get_by_role("link", name="Error rates").click()
+        expect(page.get_by_role("heading", name="Error rates")).to_be_visible()
+        expect(page.get_by_role("link", name="Review", exact=True)).to_have_count(0)
+        choose("admin")
+        expect(page.get_by_role("link", name="Review", exact=True)).to_be_visible()
+        page.get_by_role("link", name="Review", exact=True).click()
+        read(page)
+        page.keyboard.press("a")
+        until(lambda: store.progress(draw).ruled == 1, "A did not agree")
+        assert store.rulings(draw_id=draw)["sme_id"].to_list() == ["admin"]
+        assert store.audit_log()["by"].to_list().count("management") == 0
         page.close()
     finally:
         server.kill()

@@ -13,6 +13,7 @@ from managed_world import managed_world
 from streamlit.testing.v1 import AppTest
 
 from app import figures as measured
+from app import text
 from app.charts import charts
 from app.charts.heat_map import heat_map
 from app.views import method, plan
@@ -143,7 +144,7 @@ def test_areas_and_labels_go_by_the_policys_titles_on_every_page(full, opened):
     assert "Encouraging a dangerous act" in at.dataframe[0].value["Label"].tolist()
     said.append(everything(at))
     at = fine(at.selectbox(key="where_area").select("harassment").run())
-    assert rate_words.as_typed("Area: Harassment and bullying") in at.caption[0].value
+    assert text.as_typed("Area: Harassment and bullying") in at.caption[0].value
     said.append(everything(pick(opened(full, "error_rates"), "view", "Market × area")))
     at = fine(opened(full, "plan").selectbox(key="plan_by").select("area").run())
     assert set(at.dataframe[0].value["Area"]) == set(areas)
@@ -376,7 +377,7 @@ def test_names_from_the_data_are_shown_as_they_are():
     said = heat_map(table, "total", row="market", column="area", title="All errors", titles={})
     assert "<img" not in said and "&lt;img" in said
     assert exact(table)["area"].tolist()[-1] == "'=1+1"
-    assert rate_words.as_typed("![a](b)") == r"\!\[a\](b)"
+    assert text.as_typed("![a](b)") == r"\!\[a\](b)"
 
 
 def test_an_action_with_markdown_in_it_loads_nothing(full, opened):
@@ -460,7 +461,7 @@ def test_the_method_says_how_each_batch_was_drawn(full, opened):
         assert rows[draw.draw_id]["Model version"] == draw.model_version
         assert rows[draw.draw_id]["Policy versions"] == ", ".join(draw.policy_versions)
     table = estimate_draws(ws, store)
-    assert all(rate_words.bullets([note_sentence(note)]) in said for note in table.notes)
+    assert all(text.bullets([note_sentence(note)]) in said for note in table.notes)
     assert rate_words.evidence(table.overall.total) in said
 
 
@@ -492,14 +493,14 @@ def test_notes_name_batches_by_their_day_and_nothing_in_them_is_markdown(full, o
         assert "draw-2026" not in said and "policy_version" not in said
         assert page == "improvement" or "Batch of 2 Apr 2026, 00\\:00\\: 4 cases were skipped" in said
     assert (
-        rate_words.bullets(["Too few rulings yet in ![x](y).", "B."])
+        text.bullets(["Too few rulings yet in ![x](y).", "B."])
         == "- Too few rulings yet in \\!\\[x\\](y).\n- B."
     )
 
 
 @pytest.mark.parametrize("address", ["https://example.org/x", "www.example.org", "someone@example.org"])
 def test_an_address_in_the_data_is_cut_where_it_would_become_a_link(address):
-    shown = rate_words.as_typed(f"see {address}")
+    shown = text.as_typed(f"see {address}")
     assert shown.replace("\\", "").replace("\N{WORD JOINER}", "") == f"see {address}"
     assert re.search("(//|www|@)\N{WORD JOINER}", shown)
 

@@ -1,9 +1,10 @@
+import re
 from html.parser import HTMLParser
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.text import case_text, marked
+from app.text import as_said, as_typed, case_text, marked
 
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00"), max_size=60)
 SPANS = st.lists(
@@ -57,3 +58,16 @@ def test_direction_and_language_are_left_to_the_text():
 
 def test_an_empty_text_says_so():
     assert "(no text)" in case_text(" \n", "und", blurred=False)
+
+
+PLANTED = ' ![x](http://evil.example/p.png) <img src="http://evil.example/i.png"> [a](http://evil.example/a) `![y](z)'
+
+
+def test_an_error_that_names_data_stays_text_and_its_command_stays_code():
+    assert (
+        as_said("no user '[a]'; add `evenhand user add x`") == r"no user '\[a\]'; add `evenhand user add x`"
+    )
+    for said in (as_said("`" + PLANTED), as_said(PLANTED + "`"), as_said("``" + PLANTED + "```" + PLANTED)):
+        outside = re.sub(r"(?<![`\\])`[^`\n]+`(?!`)", "", said)
+        assert not re.search(r"(?<!\\)[\[\]<>!`]", outside), outside
+    assert as_typed(PLANTED).count(r"\!\[x\]") == 1

@@ -122,7 +122,7 @@ def test_a_ruling_taken_back_returns_to_who_had_the_case(store):
     take(store, ann)
     store.rule_item(a_ruling(0, sme_id="ann"), by="ann")
     assert take(store, ann) == 1
-    store.undo_ruling(store.last_ruling("d1", sme_id="ann"), by="ann")
+    store.undo_ruling(store.last_act("d1", sme_id="ann").act_id, by="ann")
     assert take(store, ann) == 0
     store.rule_item(a_ruling(0, sme_id="ann", label="clean", error_class=None), by="ann")
     assert take(store, ann) == 1

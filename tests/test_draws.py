@@ -135,7 +135,7 @@ def test_skipped_cases_are_counted_as_missing(world):
     store.skip_item(drawn.draw_id, first.decision_id, sme_id="s", reason="video gone", at=AT)
     rule(world, drawn)
     ruling = store.rulings(draw_id=drawn.draw_id).filter(pl.col("decision_id") == first.decision_id)["id"][0]
-    store.undo_ruling(ruling, by="test")
+    store.undo_ruling(ruling, by="s")
     notes = " ".join(said(estimate_draws(ws, store)))
     assert "1 case was skipped (video gone 1); missing at random" in notes
 

@@ -123,7 +123,7 @@ def test_a_batch_with_people_for_each_language_gives_an_interval_that_holds_the_
     late = items.with_columns(place=place).filter(~pl.col("language").is_in(quick) & (pl.col("place") > 0.34))
     rulings = world[1].rulings(draw_id=drawn.draw_id)
     for ruling in rulings.filter(pl.col("decision_id").is_in(late["decision_id"].implode()))["id"]:
-        world[1].undo_ruling(ruling, by="lead")
+        world[1].undo_ruling(ruling, by="s")
     table = estimate_draws(*world[:2])
     total = table.overall.total
     assert total.n_reviewed == 900 - late.height and total.population == 4_000

@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from app_workspace import app_workspace
+from app_workspace import app_workspace, press, read
 from streamlit.testing.v1 import AppTest
 from test_store import NOON, a_draw, a_ruling, an_item
 
@@ -18,6 +18,7 @@ APP = """
 from app import session
 from app.views import review
 session.sign_in()
+session.tell()
 review.page()
 """
 
@@ -172,21 +173,20 @@ def test_two_smes_at_the_desk_see_different_cases_and_their_own_queue(world, mon
     holders = {item.holder: item.decision_id for item in store.open_items(draw) if item.holder}
     assert set(holders) == {"sme", "two"} and holders["sme"] != holders["two"]
     assert any("1 with others now" in caption.value for caption in second.caption)
-    assert first.session_state["shown"] == holders["sme"]
+    assert first.session_state["shown"] == (draw, holders["sme"])
 
 
 def test_a_ruling_that_came_too_late_is_not_stored_and_says_so(world, monkeypatch):
     _, store, draw = world
-    at = page(monkeypatch, "sme")
-    item = store.item(draw, at.session_state["shown"])
+    at = read(page(monkeypatch, "sme"))
+    item = store.item(*at.session_state["shown"])
     quicker = {"case_id": item.case_id, "area": item.area, "policy_version": item.policy_version, "label": item.label,
                "decision_moderator_id": item.moderator_id, "draw_id": draw, "error_class": None, "sme_id": "eve"}  # fmt: skip
     store.add_rulings([a_ruling(**quicker)], by="eve")
-    at = at.button(key="agree").click().run()
-    assert not at.exception
-    assert any("eve ruled on this case" in caption.value for caption in at.caption)
+    at = press(at, "agree")
+    assert any("eve ruled on this case" in box.value for box in at.warning)
     assert store.rulings(draw_id=draw)["sme_id"].to_list() == ["eve"]
-    assert at.session_state["shown"] != item.decision_id, "the next case is there"
+    assert at.session_state["shown"] != (draw, item.decision_id), "the next case is there"
 
 
 def test_the_desk_says_why_there_is_no_case(world, monkeypatch):

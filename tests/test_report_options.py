@@ -245,7 +245,7 @@ def test_a_ruling_in_place_of_each_skip_gives_the_end_it_was_said_to_give(world)
         .filter(pl.col("ruled_at") >= AT + timedelta(days=1))
         .head(280)["id"]
     ):
-        store.undo_ruling(ruling, by="test")
+        store.undo_ruling(ruling, by="s")
     whole = collect(*world[:2], made_at=AT)
     assert whole.skipped is None
     total = whole.overall.total

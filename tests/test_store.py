@@ -140,11 +140,13 @@ def test_another_database_is_refused():
 @pytest.mark.parametrize("verb", ["UPDATE {} SET {}", "DELETE FROM {}"])
 def test_history_cannot_be_changed(drawn, table, verb):
     drawn.add_rulings([a_ruling()], by="sam")
-    drawn.undo_ruling(drawn.last_ruling("d1", sme_id="sam"), by="sam")
+    drawn.undo_ruling(drawn.last_act("d1", sme_id="sam").act_id, by="sam")
+    drawn.skip_item("d1", an_item(1).decision_id, sme_id="sam", reason="video gone", at=NOON)
+    drawn.undo_skip(drawn.last_act("d1", sme_id="sam").act_id, by="sam")
     drawn.record_live("evenhand-1", "v1", by="ann", at=NOON)
     drawn.open_improvement({"market": "TH"}, {"rate": 0.2}, by="ann", at=NOON)
     drawn.take_item("d1", User(user_id="sam", role="sme"), at=NOON)
-    column = {"improvement_events": "kind='x'", "assignments": "sme_id='x'", "ruling_undos": "by='x'", "live_models": "note='x'", "audit": "subject='x'", "drawn_items": "pi=1",
+    column = {"improvement_events": "kind='x'", "assignments": "sme_id='x'", "skip_undos": "by='x'", "ruling_undos": "by='x'", "live_models": "note='x'", "audit": "subject='x'", "drawn_items": "pi=1",
               "draws": "created_at=created_at", "rulings": "label='x'"}[table]  # fmt: skip
     column = column.replace("by=", '"by"=')
     with pytest.raises(DBAPIError, match="append-only"), drawn.engine.begin() as connection:
@@ -190,7 +192,7 @@ def test_the_queue_moves_on_past_rulings_and_skips(drawn):
 
 def test_undo_brings_the_case_back_and_keeps_the_record(drawn):
     drawn.add_rulings([a_ruling(0)], by="sam")
-    ruling = drawn.last_ruling("d1", sme_id="sam")
+    ruling = drawn.last_act("d1", sme_id="sam").act_id
     assert drawn.ruling_count() == (1, 0)
     drawn.undo_ruling(ruling, by="sam")
     assert drawn.ruling_count() == (1, 1)
@@ -200,12 +202,67 @@ def test_undo_brings_the_case_back_and_keeps_the_record(drawn):
         drawn.undo_ruling(ruling, by="sam")
 
 
+def test_a_skip_taken_back_is_no_skip_anywhere_and_its_case_comes_back_at_once(drawn):
+    decision, later = an_item(0).decision_id, NOON + timedelta(minutes=1)
+    assert taken(drawn).position == 0
+    drawn.skip_item("d1", decision, sme_id="sam", reason="video gone", at=later)
+    assert taken(drawn).position == 1 and drawn.done_since(NOON) == {"sam": 1}
+    drawn.undo_skip(drawn.last_act("d1", sme_id="sam").act_id, by="sam")
+    assert drawn.skip_count() == (1, 1) and drawn.last_act("d1", sme_id="sam") is None
+    assert drawn.progress("d1").skipped == 0 and drawn.skips("d1") == {} and drawn.done_since(NOON) == {}
+    assert not drawn.items("d1")["skipped"].any() and len(drawn.open_items("d1")) == 3
+    assert taken(drawn, "eve").position == 2, "the cases handed to sam are held"
+    assert taken(drawn).position == 0
+    drawn.skip_item("d1", decision, sme_id="sam", reason="not my language", at=later)
+    assert drawn.progress("d1").skipped == 1 and drawn.skips("d1") == {"not my language": 1}
+    assert drawn.audit_log()["action"].to_list() == ["draw", "skip", "undo_skip", "skip"]
+
+
+def test_the_case_of_an_undo_comes_before_one_that_was_handed_out_meanwhile(drawn):
+    drawn.skip_item("d1", an_item(2).decision_id, sme_id="sam", reason="video gone", at=NOON)
+    assert taken(drawn).position == 0
+    drawn.undo_skip(drawn.last_act("d1", sme_id="sam").act_id, by="sam")
+    assert taken(drawn).position == 2
+
+
+def test_the_last_act_is_the_newest_of_rulings_and_skips(drawn):
+    drawn.rule_item(a_ruling(0), by="sam")
+    drawn.skip_item(
+        "d1", an_item(1).decision_id, sme_id="sam", reason="video gone", at=NOON + timedelta(minutes=1)
+    )
+    assert (act := drawn.last_act("d1", sme_id="sam")).kind == "skip" and act.reason == "video gone"
+    drawn.undo_skip(act.act_id, by="sam")
+    assert drawn.rulings().height == 1, "the ruling before the skip stands"
+    assert (act := drawn.last_act("d1", sme_id="sam")).kind == "ruling" and act.label == "rude"
+    with pytest.raises(UserError, match="skip 1 was taken back already"):
+        drawn.undo_skip(1, by="sam")
+
+
+def test_nobody_takes_back_what_another_did(drawn):
+    drawn.rule_item(a_ruling(0), by="sam")
+    drawn.skip_item("d1", an_item(1).decision_id, sme_id="sam", reason="video gone", at=NOON)
+    with pytest.raises(UserError, match="ruling 1 is sam's, not eve's"):
+        drawn.undo_ruling(1, by="eve")
+    with pytest.raises(UserError, match="skip 1 is sam's, not eve's"):
+        drawn.undo_skip(1, by="eve")
+    progress = drawn.progress("d1")
+    assert (progress.ruled, progress.skipped) == (1, 1)
+    assert drawn.last_act("d1", sme_id="eve") is None
+
+
+def test_a_case_that_is_ruled_on_cannot_be_skipped(drawn):
+    drawn.rule_item(a_ruling(0), by="sam")
+    with pytest.raises(UserError, match="sam ruled on this case at .* yours is not stored"):
+        drawn.skip_item("d1", an_item(0).decision_id, sme_id="eve", reason="video gone", at=NOON)
+    assert drawn.skip_count() == (0, 0)
+
+
 def test_a_correction_replaces_and_its_undo_restores(drawn):
     drawn.add_rulings([a_ruling(0)], by="sam")
-    first = drawn.last_ruling("d1", sme_id="sam")
+    first = drawn.last_act("d1", sme_id="sam").act_id
     drawn.add_rulings([a_ruling(0, label="clean", error_class=None, replaces=first)], by="sam")
     assert drawn.rulings()["label"].to_list() == ["clean"]
-    drawn.undo_ruling(drawn.last_ruling("d1", sme_id="sam"), by="sam")
+    drawn.undo_ruling(drawn.last_act("d1", sme_id="sam").act_id, by="sam")
     assert drawn.rulings()["label"].to_list() == ["rude"]
 
 
@@ -225,7 +282,7 @@ def test_a_ruling_on_a_case_outside_its_draw_is_refused_whole(drawn):
 
 def test_every_write_of_a_person_is_in_the_audit_log(drawn):
     drawn.add_rulings([a_ruling(0)], by="sam")
-    drawn.undo_ruling(drawn.last_ruling("d1", sme_id="sam"), by="sam")
+    drawn.undo_ruling(drawn.last_act("d1", sme_id="sam").act_id, by="sam")
     drawn.audit("view", "c1", by="sam", at=NOON, details={"draw_id": "d1"})
     assert drawn.audit_log()["action"].to_list() == ["draw", "rule", "undo_ruling", "view"]
 

@@ -69,10 +69,10 @@ def test_without_rulings_everything_is_open(store):
 
 def test_a_ruling_taken_back_settles_nothing_and_of_a_correction_the_newest_counts(store):
     store.add_rulings([a_ruling(0)], by="sam")
-    first = store.last_ruling("d1", sme_id="sam")
+    first = store.last_act("d1", sme_id="sam").act_id
     store.add_rulings([a_ruling(0, label="clean", error_class=None, replaces=first)], by="sam")
     assert verdicts(store, a_decision(0)) == ["upheld"]
-    store.undo_ruling(store.last_ruling("d1", sme_id="sam"), by="sam")
+    store.undo_ruling(store.last_act("d1", sme_id="sam").act_id, by="sam")
     assert verdicts(store, a_decision(0)) == ["overturned"]
     store.undo_ruling(first, by="sam")
     assert verdicts(store, a_decision(0)) == [None]

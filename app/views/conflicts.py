@@ -12,10 +12,10 @@ import streamlit as st
 
 from app import flag_pages as published
 from app import session
-from app.text import case_text
+from app.text import as_typed, case_text
 from evenhand.similar.conflicts import ACROSS, lies
 from evenhand.store import User
-from evenhand.wording.rates import Titles, as_typed, domain_name
+from evenhand.wording.rates import Titles, domain_name
 from evenhand.wording.words import day
 
 SHOWN = 200  # groups in the table; the command writes them all
@@ -134,11 +134,14 @@ def _group(rows: pl.LazyFrame, chosen: dict[str, Any], user: User, titles: Title
     group = rows.filter(*same).sort(["deviates", "decided_at"], descending=[True, False]).collect()
     blurred = st.session_state.get("conflict_seen") != chosen["conflict_id"]
     if blurred and not session.workspace().config.review.blur:  # nobody asks for them: they are seen at once
-        _reveal(chosen["conflict_id"], user)
+        _viewed(chosen["conflict_id"], user)
         blurred = False
     if blurred:
         st.button(
-            "Show the texts", key="conflict_reveal", on_click=_reveal, args=(chosen["conflict_id"], user)
+            "Show the texts",
+            key="conflict_reveal",
+            on_click=_reveal,
+            args=(chosen["conflict_id"], user.user_id),
         )
     deviating = group.filter(pl.col("deviates")).head(6)
     others = group.filter(~pl.col("deviates")).head(6)
@@ -160,6 +163,11 @@ def _group(rows: pl.LazyFrame, chosen: dict[str, Any], user: User, titles: Title
         )
 
 
-def _reveal(conflict_id: str, user: User) -> None:
+def _reveal(conflict_id: str, drawn_for: str) -> None:
+    with session.telling():
+        _viewed(conflict_id, session.acting("conflicts", drawn_for))
+
+
+def _viewed(conflict_id: str, user: User) -> None:
     st.session_state["conflict_seen"] = conflict_id
     session.store().audit("view_conflict", conflict_id, by=user.user_id, at=datetime.now(UTC))

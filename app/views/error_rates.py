@@ -13,6 +13,7 @@ from app import figures as measured
 from app.charts import charts
 from app.charts.heat_map import heat_map
 from app.figures import SPLITS
+from app.text import as_said, as_typed, bullets
 from app.views.overview import headline
 from evenhand.errors import EstimateError
 from evenhand.rates.question import PERIODS, Estimand, Question, Weight
@@ -25,8 +26,6 @@ from evenhand.wording.rates import (
     OUTCOMES,
     UNCLEAR,
     Titles,
-    as_typed,
-    bullets,
     domain_name,
     domain_names,
     interval,
@@ -53,7 +52,7 @@ def page() -> None:
     try:
         choices = measured.choices(at)
     except EstimateError as problem:
-        st.info(sentence(str(problem)))
+        st.info(as_said(sentence(str(problem))))
         return
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     view = left.segmented_control("View", VIEWS, default=VIEWS[0], key="view") or VIEWS[0]
@@ -65,7 +64,7 @@ def page() -> None:
         headline(overall)
         {"Rates": _rates, "Market × area": _map, "Change": changes.show}[view](at, question, choices)
     except EstimateError as problem:
-        st.info(sentence(str(problem)))
+        st.info(as_said(sentence(str(problem))))
 
 
 def _question(choices: measured.Choices) -> Question:
@@ -107,7 +106,9 @@ def said_question(table: EstimateTable, question: Question, choices: measured.Ch
     """What the rates are about, in a line."""
     whole = period(question.since or choices.first, question.until or measured.day_after(choices.last))
     filters = f" · {as_typed(place_name(question.filters, titles))}" if question.filters else ""
-    return f"Decisions {whole}{filters} · policy {listed(table.policy_versions)} · {share(question)}"
+    return (
+        f"Decisions {whole}{filters} · policy {as_typed(listed(table.policy_versions))} · {share(question)}"
+    )
 
 
 def share(question: Question) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from app import case_card, explained, session
 from app import flag_pages as published
-from app.text import box, case_text
+from app.text import as_said, as_typed, box, case_text
 from evenhand.errors import EvenhandError
 from evenhand.store import User
 from evenhand.wording.rates import domain_name
@@ -54,7 +54,9 @@ def page() -> None:
         _nothing(found, show, filtered=bool(where or reason))
         return
     first = "the newest" if newest else "the likeliest overturns"
-    line.caption(f"{_SHOW[show].format(n=found.shown)} by {model}, {first} first{_rest(found, show)}")
+    line.caption(
+        f"{_SHOW[show].format(n=found.shown)} by {as_typed(model)}, {first} first{_rest(found, show)}"
+    )
     pages = -(-found.shown // PAGE)
     if st.session_state.get("flags_page", 1) != found.number:  # fewer pages than before: others were ruling
         st.session_state["flags_page"] = found.number
@@ -206,13 +208,13 @@ def _open(model: str, case: dict[str, Any], user: User) -> None:
     left, right = st.columns([11, 9], gap="large")
     blurred = st.session_state.get("flag_seen") != case["decision_id"]
     if blurred and not session.workspace().config.review.blur:  # nobody asks for it: it is seen at once
-        _reveal(case, user)
+        _viewed(case, user)
         blurred = False
     with left:
         st.html(case_card.facts(case))
         st.html(case_text(case["text"], case["language"], spans=card.get("spans", ()), blurred=blurred))
         if blurred:
-            st.button("Show the text", key="flag_reveal", on_click=_reveal, args=(case, user))
+            st.button("Show the text", key="flag_reveal", on_click=_reveal, args=(case, user.user_id))
     with right:
         case_card.decision(case)
         _ruling(case)
@@ -236,10 +238,15 @@ def _card(model: str, case: dict[str, Any]) -> dict[str, Any]:
     try:
         return explained.card(model, case)
     except EvenhandError as problem:
-        st.warning(f"No marked words and no precedents here: {problem}")
+        st.warning(as_said(f"No marked words and no precedents here: {problem}"))
         return {}
 
 
-def _reveal(case: dict[str, Any], user: User) -> None:
+def _reveal(case: dict[str, Any], drawn_for: str) -> None:
+    with session.telling():
+        _viewed(case, session.acting("flags", drawn_for, (case["market"], case["language"])))
+
+
+def _viewed(case: dict[str, Any], user: User) -> None:
     st.session_state["flag_seen"] = case["decision_id"]
     session.store().audit("view_case", case["case_id"], by=user.user_id, at=datetime.now(UTC))

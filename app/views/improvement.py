@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 
 from app import figures as measured
 from app import session
-from app.text import figure
+from app.text import as_said, as_typed, bullets, figure
 from evenhand.errors import EstimateError, UserError
 from evenhand.rates.improvement_areas import FALSE_SHARE, Confusion, ImprovementArea, remeasure
 from evenhand.rates.question import Question
@@ -19,16 +20,7 @@ from evenhand.records.decision import CAUSES
 from evenhand.statistics.estimator import Estimate
 from evenhand.store import Improvement, User
 from evenhand.wording.notes import sentence as note_sentence
-from evenhand.wording.rates import (
-    Titles,
-    as_typed,
-    bullets,
-    domain_name,
-    evidence,
-    number,
-    place_name,
-    sentence,
-)
+from evenhand.wording.rates import Titles, domain_name, evidence, number, place_name, sentence
 from evenhand.wording.words import day, spoken
 
 
@@ -41,7 +33,7 @@ def page() -> None:
     try:
         areas, notes = measured.areas(measured.stamp())
     except EstimateError as problem:
-        st.info(sentence(str(problem)))
+        st.info(as_said(sentence(str(problem))))
         return
     titles = session.titles()
     at_work = [one for one in taken if one.open]
@@ -96,9 +88,8 @@ def _candidate(place: int, area: ImprovementArea, user: User, titles: Titles) ->
         st.markdown(f"Most often: {said}.")
         with st.container(horizontal=True):
             with st.popover("Take it up"), st.form(f"take-{place}", border=False):
-                given = _fields(f"take-{place}")
-                if st.form_submit_button("Take it up", type="primary"):
-                    _do(lambda: _take_up(area.where, user, given))
+                _fields(f"take-{place}")
+                _submit("Take it up", f"take-{place}", user, partial(_take_up, f"take-{place}", area.where))
             with st.popover("Cases for an SME to open"):
                 st.code("\n".join(area.examples), language=None)
 
@@ -110,7 +101,7 @@ def _at_work(one: Improvement, user: User, titles: Titles) -> None:
         late = " (overdue)" if overdue(one, datetime.now(UTC).date()) else ""
         due = f"due {day(date.fromisoformat(one.due))}{late}" if one.due else "no due day"
         st.markdown(
-            f"**{as_typed(one.owner) or 'Nobody'}** sees to it, {due}. Cause: {spoken(one.cause) if one.cause else 'not known yet'}."
+            f"**{as_typed(one.owner) or 'Nobody'}** sees to it, {due}. Cause: {as_typed(spoken(one.cause)) if one.cause else 'not known yet'}."
             f" Action: {as_typed(one.action) or 'none yet'}."
         )
         found = Estimate(**one.found)
@@ -121,67 +112,74 @@ def _at_work(one: Improvement, user: User, titles: Titles) -> None:
             last = one.measured[-1]
             before, after = Estimate(**last["before"]), Estimate(**last["after"])
             st.markdown(
-                f"**{last['verdict'].capitalize()}**: {number(before)} before {day(date.fromisoformat(last['at']))} ({evidence(before)}), {number(after)} since"
+                f"**{as_typed(last['verdict'].capitalize())}**: {number(before)} before {day(date.fromisoformat(last['at']))} ({evidence(before)}), {number(after)} since"
                 f" ({evidence(after)})."
             )
         change, measure, close = st.columns(3)
         with change.popover("Change", width="stretch"), st.form(f"set-{name}", border=False):
-            given = _fields(f"set-{name}", one)
-            if st.form_submit_button("Save", type="primary") and given:
-                _do(
-                    lambda: session.store().set_improvement(
-                        name, by=user.user_id, at=datetime.now(UTC), **given
-                    )
-                )
+            _fields(f"set-{name}", one)
+            _submit("Save", f"set-{name}", user, partial(_change, name))
         with measure.popover("Did it work?", width="stretch"), st.form(f"measure-{name}", border=False):
-            since = st.date_input(
-                "From which day should it show?", one.acted_at or one.opened_at, key=f"day-{name}"
-            )
-            if st.form_submit_button("Measure", type="primary"):
-                _do(
-                    lambda: remeasure(
-                        session.workspace(),
-                        session.store(),
-                        name,
-                        since,
-                        by=user.user_id,
-                        at=datetime.now(UTC),
-                    )
-                )
+            st.date_input("From which day should it show?", one.acted_at or one.opened_at, key=f"day-{name}")
+            _submit("Measure", f"measure-{name}", user, partial(_measure, name))
         with close.popover("Close", width="stretch"), st.form(f"close-{name}", border=False):
-            reason = st.text_input("Why is it closed?", key=f"reason-{name}")
-            if st.form_submit_button("Close", type="primary"):
-                _do(
-                    lambda: session.store().close_improvement(
-                        name, reason, by=user.user_id, at=datetime.now(UTC)
-                    )
-                )
+            st.text_input("Why is it closed?", key=f"reason-{name}")
+            _submit("Close", f"close-{name}", user, partial(_close, name))
 
 
-def _fields(key: str, one: Improvement | None = None) -> dict[str, str]:
-    """Owner, cause, due day and action as typed; only what is filled in."""
-    owner = st.text_input("Owner", one.owner if one else "", key=f"owner-{key}")
+def _fields(key: str, one: Improvement | None = None) -> None:
+    """Ask for owner, cause, due day and action."""
+    st.text_input("Owner", one.owner if one else "", key=f"owner-{key}")
     known = CAUSES.index(one.cause) if one and one.cause else None
-    cause = st.selectbox("Cause", CAUSES, known, format_func=spoken, key=f"cause-{key}")
-    due = st.date_input("Due", date.fromisoformat(one.due) if one and one.due else None, key=f"due-{key}")
-    action = st.text_area("Action", one.action if one else "", key=f"action-{key}")
+    st.selectbox("Cause", CAUSES, known, format_func=spoken, key=f"cause-{key}")
+    st.date_input("Due", date.fromisoformat(one.due) if one and one.due else None, key=f"due-{key}")
+    st.text_area("Action", one.action if one else "", key=f"action-{key}")
+
+
+def _given(key: str) -> dict[str, str]:
+    """What was typed into `_fields`; only what is filled in."""
+    owner, cause, due, action = (
+        st.session_state[f"{name}-{key}"] for name in ("owner", "cause", "due", "action")
+    )
     given = {"owner": owner, "cause": cause or "", "due": due.isoformat() if due else "", "action": action}
     return {name: value for name, value in given.items() if value}
 
 
-def _take_up(where: Mapping[str, str], user: User, given: Mapping[str, str]) -> None:
+def _submit(title: str, key: str, user: User, write: Callable[[User], object]) -> None:
+    """The button of a form; what is wrong with the input stands below it."""
+    st.form_submit_button(title, type="primary", on_click=_do, args=(key, user.user_id, write))
+    if problem := st.session_state.pop(f"problem-{key}", None):
+        st.error(as_said(problem))
+
+
+def _do(key: str, drawn_for: str, write: Callable[[User], object]) -> None:
+    """Write what is asked for, in the name of who is here; if it is still who the form was drawn for."""
+    with session.telling():
+        user = session.acting("improvement", drawn_for)
+        try:
+            write(user)
+        except (UserError, EstimateError) as problem:
+            st.session_state[f"problem-{key}"] = str(problem)
+
+
+def _take_up(key: str, where: Mapping[str, str], user: User) -> None:
     found = estimate_draws(session.workspace(), session.store(), Question(filters=where)).overall.total
-    session.store().open_improvement(where, vars(found), by=user.user_id, at=datetime.now(UTC), **given)
+    session.store().open_improvement(where, vars(found), by=user.user_id, at=datetime.now(UTC), **_given(key))
 
 
-def _do(act: Callable[[], object]) -> None:
-    """Write, then show the page anew; what is wrong with the input stands in the form."""
-    try:
-        act()
-    except (UserError, EstimateError) as problem:
-        st.error(str(problem))
-        return
-    st.rerun()
+def _change(name: str, user: User) -> None:
+    if given := _given(f"set-{name}"):
+        session.store().set_improvement(name, by=user.user_id, at=datetime.now(UTC), **given)
+
+
+def _measure(name: str, user: User) -> None:
+    since, at = st.session_state[f"day-{name}"], datetime.now(UTC)
+    remeasure(session.workspace(), session.store(), name, since, by=user.user_id, at=at)
+
+
+def _close(name: str, user: User) -> None:
+    reason = st.session_state[f"reason-{name}"]
+    session.store().close_improvement(name, reason, by=user.user_id, at=datetime.now(UTC))
 
 
 def _row(one: Improvement, titles: Titles) -> dict[str, str]:

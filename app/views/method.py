@@ -10,12 +10,13 @@ import streamlit as st
 from app import figures as measured
 from app import session
 from app.figures import Batch
+from app.text import as_said, as_typed, bullets
 from evenhand.errors import EstimateError
 from evenhand.rates.table import EstimateTable
 from evenhand.statistics.estimator import ENOUGH, RULED
 from evenhand.wording.notes import by_day
 from evenhand.wording.notes import sentence as note_sentence
-from evenhand.wording.rates import Titles, as_typed, bullets, evidence, number, period, place_name, sentence
+from evenhand.wording.rates import Titles, evidence, number, period, place_name, sentence
 from evenhand.wording.words import capital, day, listed, spoken
 
 _INTERVALS = {
@@ -44,7 +45,7 @@ def page() -> None:
         table = measured.rates(at)
     except EstimateError as problem:
         table = None
-        st.info(sentence(str(problem)))
+        st.info(as_said(sentence(str(problem))))
     if table is not None:
         _estimate(table)
         st.subheader("What was left out or weighed up")
@@ -58,7 +59,9 @@ def page() -> None:
     used = table.draws if table else ()
     for place, batch in enumerate(batches):
         mark = "in the rates" if batch.draw.draw_id in used else "not in the rates"
-        title = f"{capital(by_day(batch.draw.draw_id, batch.draw.created_at))} · {batch.draw.budget:,} cases · {mark}"
+        title = as_typed(
+            f"{capital(by_day(batch.draw.draw_id, batch.draw.created_at))} · {batch.draw.budget:,} cases · {mark}"
+        )
         with st.expander(title, expanded=place < 2):
             st.markdown("\n".join(f"- {line}" for line in drawn(batch, session.titles())))
     st.subheader("The same as a table")
@@ -118,13 +121,16 @@ def drawn(batch: Batch, titles: Titles) -> list[str]:
     )
     return [
         f"**Frame.** {draw.frame_size:,} decisions {period(draw.since, draw.until)}"
-        f"{', only ' + only if only else ''}, decided under policy {listed(draw.policy_versions)} and scored by"
-        f" {draw.model_version}.{before}",
+        f"{', only ' + only if only else ''}, decided under policy {as_typed(listed(draw.policy_versions))} and scored by"
+        f" {as_typed(draw.model_version)}.{before}",
         f"**Budget.** {draw.budget:,} cases. {design(batch)}",
         f"**Chance.** No decision was out of reach: the smallest chance of being drawn was {chance(draw.pi_min)}. The largest"
         f" weight of a ruling is {draw.w_max:.1f} times that in a random draw of the same size.",
-        f"**Repeatable.** Drawn {day(draw.created_at.date())} by {as_typed(draw.created_by)} as `{draw.draw_id}` with seed {draw.seed}: the same frame, scores and seed"
-        f" give the same cases. The frame is kept unchanged, with the fingerprint `{draw.frame_hash}`.",
+        "**Repeatable.** "
+        + as_said(
+            f"Drawn {day(draw.created_at.date())} by {draw.created_by} as `{draw.draw_id}` with seed {draw.seed}: the same frame,"
+            f" scores and seed give the same cases. The frame is kept unchanged, with the fingerprint `{draw.frame_hash}`."
+        ),
         f"**Reviewed.** {whole.ruled:,} ruled, {whole.skipped:,} skipped, {whole.open:,} open.",
     ]  # fmt: skip
 
@@ -142,7 +148,7 @@ def design(batch: Batch) -> str:
     )
     return (
         f"{sure}, {width}. The others were left to chance, the likelier to be drawn the less sure the score is; {draw.floor:.0%} of"
-        f" that chance is the same for all, and {draw.cell_floor:.0%} of this floor goes evenly to the cells of {listed(spoken(name).lower() for name in draw.cells)}."
+        f" that chance is the same for all, and {draw.cell_floor:.0%} of this floor goes evenly to the cells of {as_typed(listed(spoken(name).lower() for name in draw.cells))}."
     )
 
 

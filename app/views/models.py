@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 
 from app import session
+from app.text import as_said, as_typed
 from evenhand.store import User
-from evenhand.wording.rates import domain_name
-from evenhand.wording.words import language
+from evenhand.wording.rates import domain_name, sentence
+from evenhand.wording.words import capital, language
 
 if TYPE_CHECKING:
     from models.compare.paired_slices import Slice
@@ -38,11 +41,11 @@ KINDS = {"overall": "Overall", "language": "Language", "area": "Area", "policy_v
 
 def page() -> None:
     """Show the versions, one of them in detail, and the ledger."""
+    user = session.me("models")
     from models.registry import (
         Registry,
     )  # brings MLflow and torch: seconds that the other pages should not wait
 
-    user = session.me("models")
     st.title("Models")
     registry = Registry(session.workspace())
     versions = registry.versions()
@@ -51,7 +54,7 @@ def page() -> None:
         return
     st.dataframe(version_rows(versions), hide_index=True)
     chosen = st.selectbox("Version", versions, format_func=_title)
-    checked = _beside_champion(registry, chosen, versions)
+    checked = _beside_champion(registry, chosen, versions, user)
     _metrics(registry, chosen)
     _promote(registry, chosen, checked, user)
     _ledger()
@@ -82,7 +85,9 @@ def _round(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _beside_champion(registry: Registry, chosen: Version, versions: list[Version]) -> Checked | None:
+def _beside_champion(
+    registry: Registry, chosen: Version, versions: list[Version], user: User
+) -> Checked | None:
     """The comparison with the champion, verdict first; None where it is still to be made."""
     from models import promotion
     from models.compare import versions as compare
@@ -92,25 +97,31 @@ def _beside_champion(registry: Registry, chosen: Version, versions: list[Version
         return promotion.FIRST
     if champion.version == chosen.version:
         return None
-    st.subheader(f"Against the champion, {champion.name}")
+    st.subheader(as_typed(f"Against the champion, {champion.name}"))
     checked = compare.kept(session.workspace(), session.store(), chosen.name, champion.name)
     if checked is None:
         st.info(
             "Not compared yet on the present rulings. Both will judge every decision with a ruling that neither has learned"
             " from; that takes a while."
         )
-        if st.button("Compare now", key="compare"):
-            with st.spinner("Both versions judge the decisions that neither has learned from"):
-                compare.check(
-                    session.workspace(), session.store(), registry, chosen.version, champion.version
-                )
-            st.rerun()
+        st.button(
+            "Compare now", key="compare", on_click=_compare, args=(user.user_id, registry, chosen, champion)
+        )
         return None
     if checked.comparison is None:
-        st.info(f"Cannot be compared: {checked.why}.")
+        st.info(as_said(f"Cannot be compared: {checked.why}."))
         return checked
     _comparison(checked.comparison)
     return checked
+
+
+def _compare(drawn_for: str, registry: Registry, chosen: Version, champion: Version) -> None:
+    from models.compare import versions as compare
+
+    with session.telling():
+        session.acting("models", drawn_for)
+        with st.spinner("Both versions judge the decisions that neither has learned from"):
+            compare.check(session.workspace(), session.store(), registry, chosen.version, champion.version)
 
 
 def _languages(found: Comparison) -> dict[str, str]:
@@ -123,19 +134,15 @@ def _comparison(found: Comparison) -> None:
 
     verdict = found.told(_languages(found))
     say = st.warning if found.losses else st.success if found.overall.verdict == "better" else st.info
-    say(f"**{verdict[0].upper()}{verdict[1:]}.**")
+    say(f"**{as_typed(capital(verdict))}.**")
     widths = {name: st.column_config.Column(width=pixels) for name, pixels in WIDTHS.items()}
     st.dataframe(comparison_rows(found), hide_index=True, height="content", column_config=widths)
     st.caption(
-        f"{found.challenger} less {found.champion}, with 95% intervals, on {found.n} decisions with rulings that neither has learned"
+        f"{as_typed(found.challenger)} less {as_typed(found.champion)}, with 95% intervals, on {found.n} decisions with rulings that neither has learned"
         " from. Above zero is better, but for Brier (the squared error of the probability). The verdict is by average precision:"
         f' "level" means not worse by {MARGIN:.2f} or more; "too few" says nothing. '
-        + " ".join(f"{_sentence(note)}." for note in found.notes)
+        + " ".join(as_said(sentence(note)) for note in found.notes)
     )
-
-
-def _sentence(note: str) -> str:
-    return note[0].upper() + note[1:]
 
 
 def comparison_rows(found: Comparison) -> pd.DataFrame:
@@ -166,7 +173,7 @@ def _compared(name: str, part: Slice) -> dict[str, Any]:
 def _metrics(registry: Registry, chosen: Version) -> None:
     """Metrics by language and area on the version's own unseen part."""
     metrics = registry.details(chosen.version)["manifest"]["metrics"]
-    st.subheader(f"{chosen.name} on its own test part")
+    st.subheader(as_typed(f"{chosen.name} on its own test part"))
     for place, name in zip(st.columns(2), ("language", "area"), strict=True):
         place.dataframe(slice_rows(metrics.get(name, {}), name), hide_index=True)
     st.caption("Measured on the newest part of the rulings when it was trained, which training did not see; 95% intervals by bootstrap over groups.")  # fmt: skip
@@ -197,34 +204,41 @@ def _promote(registry: Registry, chosen: Version, checked: Checked | None, user:
     """Promote or roll back, with a reason; both go into the ledger. A worse version needs a tick of its own."""
     from models import promotion
 
-    store, by, at = session.store(), user.user_id, datetime.now(UTC)
     champion, losses = "champion" in chosen.aliases, checked.losses if checked else ()
     with st.expander("Promote or roll back"):
         if not champion and checked is None:
             st.caption("Compare it with the champion first.")
         note = st.text_input("Why", key="promote_note", placeholder="goes into the ledger")
         sure = st.checkbox(
-            f"Yes, change the champion to {chosen.name}", key="promote_sure", disabled=champion
+            as_typed(f"Yes, change the champion to {chosen.name}"), key="promote_sure", disabled=champion
         )
         anyway = False
         if checked and checked.comparison and losses:
             st.warning(
-                f"{chosen.name} is worse than the champion: {'; '.join(checked.comparison.lost(_languages(checked.comparison)))}."
+                as_typed(
+                    f"{chosen.name} is worse than the champion: {'; '.join(checked.comparison.lost(_languages(checked.comparison)))}."
+                )
             )
             anyway = st.checkbox("Promote it anyway; the ledger will say so", key="promote_anyway")
         promote, back = st.columns(2)
         ready = bool(note and sure and not champion and checked and (anyway or not losses))
-        if (
-            promote.button(f"Promote {chosen.name}", key="promote", disabled=not ready, type="primary")
-            and checked
-        ):
-            promotion.promote(
-                registry, store, chosen.version, checked, note=note, anyway=anyway, by=by, at=at
-            )
-            st.rerun()
-        if back.button("Roll back to the champion before", key="roll_back", disabled=not note):
-            promotion.roll_back(registry, store, note=note, by=by, at=at)
-            st.rerun()
+        change = partial(
+            promotion.promote, registry, session.store(), chosen.version, checked, note=note, anyway=anyway
+        ) if checked else None  # fmt: skip
+        promote.button(
+            as_typed(f"Promote {chosen.name}"), key="promote", disabled=not ready, type="primary",
+            on_click=_write if change else None, args=(user.user_id, change),
+        )  # fmt: skip
+        back.button(
+            "Roll back to the champion before", key="roll_back", disabled=not note,
+            on_click=_write, args=(user.user_id, partial(promotion.roll_back, registry, session.store(), note=note)),
+        )  # fmt: skip
+
+
+def _write(drawn_for: str, write: Callable[..., object]) -> None:
+    """Into the registry and the ledger, in the name of who is here; if it is still who the page was drawn for."""
+    with session.telling():
+        write(by=session.acting("models", drawn_for).user_id, at=datetime.now(UTC))
 
 
 def _ledger() -> None:

@@ -11,7 +11,7 @@ import streamlit as st
 from app import figures as measured
 from app import session
 from app.charts import charts
-from app.text import figure
+from app.text import as_said, as_typed, bullets, figure
 from app.views.improvement import overdue
 from evenhand.errors import EstimateError
 from evenhand.rates.improvement_areas import ImprovementArea
@@ -25,7 +25,6 @@ from evenhand.wording.notes import sentence as note_sentence
 from evenhand.wording.rates import (
     OUTCOMES,
     Titles,
-    bullets,
     domain_names,
     evidence,
     number,
@@ -49,12 +48,12 @@ def page() -> None:
         table = measured.rates(at)
         choices = measured.choices(at)
     except EstimateError as problem:
-        st.info(sentence(str(problem)))
+        st.info(as_said(sentence(str(problem))))
         _batches(at)
         return
     st.caption(
         f"Decisions {period(choices.first, measured.day_after(choices.last))} · policy"
-        f" {listed(table.policy_versions)} · scored by {listed(table.model_versions)}"
+        f" {as_typed(listed(table.policy_versions))} · scored by {as_typed(listed(table.model_versions))}"
     )
     headline(table)
     with st.container(key="stack-overview"):
@@ -202,7 +201,7 @@ def _batches(at: measured.Stamp) -> None:
             f"{by_day(one.draw.draw_id, one.draw.created_at)} ({one.whole.ruled:,} ruled, {one.whole.skipped:,} skipped)"
             for one in done
         )
-        st.caption(f"Finished: {said}.")
+        st.caption(as_typed(f"Finished: {said}."))
 
 
 def _bar(name: str, progress: QueueProgress) -> str:

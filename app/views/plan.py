@@ -11,11 +11,11 @@ import streamlit as st
 from app import figures as measured
 from app import session
 from app.charts import charts
-from app.text import figure
+from app.text import as_said, as_typed, figure
 from evenhand.batches.plan import KAPPAS, Plan, make_plan
 from evenhand.batches.population import scored_frame
 from evenhand.errors import SampleError
-from evenhand.wording.rates import Titles, as_typed, domain_name, sentence
+from evenhand.wording.rates import Titles, domain_name, sentence
 from evenhand.wording.words import spoken
 from evenhand.workspace.lake import decision_files, scored_models
 
@@ -37,7 +37,7 @@ def page() -> None:
         chosen = _ask(at, models)
         plan = _plan(at, *chosen)
     except SampleError as problem:
-        st.info(sentence(str(problem)))
+        st.info(as_said(sentence(str(problem))))
         return
     _figures(plan)
     with st.container(key="stack-plan"):
@@ -161,7 +161,7 @@ def _figures(plan: Plan) -> None:
     fourth.html(
         figure("Stays unknown", f"{plan.unknown_cells:.0%}", f"of the cells of {' and '.join(cells)}")
     )
-    st.markdown(f"**{sentence(plan.advice)}**")
+    st.markdown(f"**{as_typed(sentence(plan.advice))}**")
 
 
 def _points(fraction: float) -> str:

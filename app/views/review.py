@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +13,11 @@ import streamlit as st
 
 from app import case_card, session
 from app import flag_pages as published
-from app.text import case_text
+from app.text import as_typed, case_text
 from evenhand.batches.balance import own_queue
 from evenhand.errors import UserError
 from evenhand.records.decision import CAUSES, ERROR_CLASSES, Ruling
-from evenhand.store import DrawnItem, DrawRecord, User
+from evenhand.store import Act, DrawnItem, DrawRecord, User
 from evenhand.wording.words import spoken
 
 SKIP_REASONS = (
@@ -24,6 +26,19 @@ SKIP_REASONS = (
     "needs a second person",
     "too much for me today",
 )
+
+#: Seconds that a text, or the line about the last act, must stand before a key acts on it: what comes sooner was meant for another.
+GUARD = 0.4
+_OF_A_CASE = (
+    "shown_at",
+    "seen_at",
+    "revealed",
+    "mode",
+    "ruled_label",
+    "error_class",
+    "cause",
+    "note",
+)  # in the state
 
 #: Why the queue has no case for a person.
 NOTHING = {
@@ -36,7 +51,15 @@ NOTHING = {
 
 def page() -> None:
     """Show the next case of the batch, or say why there is none."""
-    user = session.me("review")
+    _page(session.me("review"))
+    state, now = st.session_state, time.monotonic()  # the page stands: from here on it counts as seen
+    if state.get("act") is not None and state["act_at"] is None:
+        state["act_at"] = now
+    if state.get("revealed") and state["seen_at"] is None:
+        state["seen_at"] = now
+
+
+def _page(user: User) -> None:
     draw = _draw(user)
     if draw is None:
         st.title("Review")
@@ -52,12 +75,12 @@ def page() -> None:
         done / progress.total if progress.total else 0.0,
         f"{progress.ruled} of {progress.total} ruled{skipped}",
     )
-    st.caption(str(balance))
+    st.caption(as_typed(str(balance)))
     _receipt(draw, user)
     if handout.item is None:
         (st.success if handout.reason == "finished" else st.info)(NOTHING[handout.reason])
         return
-    _case(draw, handout.item, user)
+    _case(handout.item, user)
 
 
 def _draw(user: User) -> DrawRecord | None:
@@ -76,36 +99,73 @@ def _draw(user: User) -> DrawRecord | None:
 
 
 def _receipt(draw: DrawRecord, user: User) -> None:
-    """One line about the ruling before, and the way back."""
-    last = session.store().last_ruling(draw.draw_id, sme_id=user.user_id)
-    said = st.session_state.get("receipt")
-    if last is None:
+    """One line about the act before, a ruling or a skip, and the way back from it."""
+    state = st.session_state
+    act = session.store().last_act(draw.draw_id, sme_id=user.user_id)
+    said = state.get("receipt", "")
+    if act is None:
         if said:
-            st.caption(said)
+            st.caption(as_typed(said))
         return
+    if state.get("act") != act:
+        state.update(act=act, act_at=None)
     line, undo = st.columns([5, 1], vertical_alignment="center")
-    line.caption(said or "Your last ruling is stored.")
-    undo.button("Undo", key="undo", shortcut="U", width="stretch", on_click=_undo, args=(last, user))
+    line.caption(as_typed(f"{said} Before that: {_told(act)}" if said else _told(act)))
+    undo.button(
+        "Undo", key=f"{act.kind}-{act.act_id}:undo", shortcut="U", width="stretch", on_click=_undo, args=(act, user.user_id)
+    )  # fmt: skip
 
 
-def _undo(ruling_id: int, user: User) -> None:
-    session.store().undo_ruling(ruling_id, by=user.user_id)
-    _next_case("Ruling taken back; the record of it stays.")
+def _told(act: Act) -> str:
+    """What was done, in a line."""
+    item = session.store().item(act.draw_id, act.decision_id)
+    if act.kind == "skip":
+        return f"{item.case_id}: skipped, {act.reason}."
+    title = session.label(item.policy_version, item.area, act.label).title
+    verdict = f"overturned to {title}" if act.error_class is not None else f"agreed, {title}"
+    return f"{item.case_id}: {verdict}. The model gave an overturn {item.p_overturn:.0%}."
 
 
-def _next_case(receipt: str) -> None:
+def _undo(act: Act, drawn_for: str) -> None:
+    """Take back the act that stood there, and no other."""
+    with session.telling():
+        user, store = session.acting("review", drawn_for), session.store()
+        _wait_for("act_at", "your last act came on the screen")
+        if store.last_act(act.draw_id, sme_id=user.user_id) != act:
+            raise UserError(
+                f"this {act.kind} is not your last act any more: it was taken back, or a newer one came; nothing was"
+                " taken back now, look at the line again"
+            )
+        (store.undo_ruling if act.kind == "ruling" else store.undo_skip)(act.act_id, by=user.user_id)
+        _next_case(f"{act.kind.capitalize()} taken back; the record of it stays.")
+
+
+def _wait_for(since: str, what: str) -> None:
+    """UserError within GUARD of the moment kept as `since`. That moment then counts anew: a key that is held never gets through."""
+    state, now = st.session_state, time.monotonic()
+    if state[since] is None or now - state[since] < GUARD:
+        state[since] = now
+        raise UserError(
+            f"that key came within {1000 * GUARD:.0f} ms after {what}, so nothing was stored; look at it, then press again"
+        )
+
+
+def _next_case(receipt: str = "") -> None:
     st.session_state["receipt"] = receipt
-    for name in ("shown", "revealed", "mode", "ruled_label", "error_class", "cause", "note"):
+    for name in ("shown", *_OF_A_CASE):
         st.session_state.pop(name, None)
 
 
-def _case(draw: DrawRecord, item: DrawnItem, user: User) -> None:
+def _case(item: DrawnItem, user: User) -> None:
     state, settings = st.session_state, session.workspace().config.review
-    if state.get("shown") != item.decision_id:
-        state.update(shown=item.decision_id, since=time.monotonic(), revealed=not settings.blur, mode="look")
-        state.pop("ruled_label", None)
+    if state.get("shown") != _key(item):
+        for name in _OF_A_CASE:
+            state.pop(name, None)
+        state.update(
+            shown=_key(item), shown_at=time.monotonic(), seen_at=None, revealed=not settings.blur, mode="look"
+        )
         if not settings.blur:  # nobody asks for it: it is seen at once
-            _reveal(item, user)
+            _viewed(item, user)
     case = asdict(item)
     blind = settings.blind
     card: dict[str, Any] = {} if blind else dict(item.explanation)
@@ -115,10 +175,10 @@ def _case(draw: DrawRecord, item: DrawnItem, user: User) -> None:
         st.html(case_card.facts(case))
         st.html(case_text(item.text, item.language, spans=card.get("spans", ()), blurred=blurred))
         if blurred:
-            st.button("Show the text", key="reveal", shortcut="V", on_click=_reveal, args=(item, user))
+            _button(item, "Show the text", "reveal", "V", _reveal, item, user.user_id)
         elif settings.blur:
-            st.button("Blur again", key="reveal", shortcut="V", on_click=lambda: state.update(revealed=False))
-        _verdict(draw, item, user, blind=blind)
+            _button(item, "Blur again", "reveal", "V", lambda: state.update(revealed=False))
+        _verdict(item, user, blind=blind)
     with right:
         if blind:
             st.info("Blind review: the decision and the model's view come after your ruling.")
@@ -129,91 +189,150 @@ def _case(draw: DrawRecord, item: DrawnItem, user: User) -> None:
             case_card.precedents(case, card, blurred=blurred)
 
 
-def _reveal(item: DrawnItem, user: User) -> None:
-    st.session_state["revealed"] = True
+def _key(item: DrawnItem) -> tuple[str, str]:
+    return item.draw_id, item.decision_id
+
+
+def _button(
+    item: DrawnItem, title: str, name: str, shortcut: str | None, act: Callable[..., None], *args: object, **looks: Any
+) -> None:  # fmt: skip
+    """A button of this case alone: a press that is on its way when the next case comes does not reach that one's."""
+    st.button(title, key=f"{item.decision_id}:{name}", shortcut=shortcut, on_click=act, args=args, **looks)
+
+
+def _acting(item: DrawnItem, drawn_for: str) -> User:
+    """Who acts on the case, as `session.acting`; UserError if it is not the one on the screen."""
+    user = session.acting("review", drawn_for, (item.market, item.language))
+    if st.session_state.get("shown") != _key(item):
+        raise UserError(
+            f"case {item.case_id} is not on the screen any more: nothing was stored; go on with the one that is"
+        )
+    return user
+
+
+def _judging(item: DrawnItem, drawn_for: str) -> User:
+    """The same for a verdict: UserError too before the text was shown."""
+    user = _acting(item, drawn_for)
+    if st.session_state["seen_at"] is None:
+        raise UserError("a verdict comes after the text: nothing was stored; `V` shows the text")
+    return user
+
+
+def _reveal(item: DrawnItem, drawn_for: str) -> None:
+    with session.telling():
+        _viewed(item, _acting(item, drawn_for))
+        st.session_state["revealed"] = True
+
+
+def _viewed(item: DrawnItem, user: User) -> None:
     session.store().audit(
         "view_case", item.case_id, by=user.user_id, at=datetime.now(UTC), details={"draw_id": item.draw_id}
     )
 
 
-def _verdict(draw: DrawRecord, item: DrawnItem, user: User, *, blind: bool) -> None:
-    """Agree or overturn, skip; in a blind review the label first."""
-    state = st.session_state
+def _verdict(item: DrawnItem, user: User, *, blind: bool) -> None:
+    """Agree or overturn, once the text was shown; skip; in a blind review the label first."""
+    state, me = st.session_state, user.user_id
+    unread = state["seen_at"] is None and not state["revealed"]
     if blind:
         state["mode"] = "skip" if state["mode"] == "skip" else "overturn"
     else:
         agree, overturn, skip = st.columns(3)
-        agree.button("Agree", key="agree", type="primary", shortcut="A", width="stretch", on_click=_rule, args=(draw, item, user, item.label))  # fmt: skip
-        overturn.button("Overturn", key="overturn", shortcut="O", width="stretch", on_click=lambda: state.update(mode="overturn"))  # fmt: skip
-        skip.button(
-            "Skip", key="skip", shortcut="K", width="stretch", on_click=lambda: state.update(mode="skip")
-        )
+        with agree:
+            _button(item, "Agree", "agree", "A", _rule, item, me, item.label, type="primary", width="stretch", disabled=unread)  # fmt: skip
+        with overturn:
+            _button(item, "Overturn", "overturn", "O", _start, item, me, "overturn", width="stretch", disabled=unread)  # fmt: skip
+        with skip:
+            _button(item, "Skip", "skip", "K", _start, item, me, "skip", width="stretch")
     if state["mode"] == "overturn":
-        _overturn(draw, item, user, blind=blind)
+        _overturn(item, user, blind=blind)
     if blind and state["mode"] != "skip":
-        st.button("Skip", key="skip", shortcut="K", on_click=lambda: state.update(mode="skip"))
+        _button(item, "Skip", "skip", "K", _start, item, me, "skip")
     if state["mode"] == "skip":
         _skip(item, user)
 
 
-def _overturn(draw: DrawRecord, item: DrawnItem, user: User, *, blind: bool) -> None:
+def _start(item: DrawnItem, drawn_for: str, mode: str) -> None:
+    with session.telling():
+        (_acting if mode == "skip" else _judging)(item, drawn_for)
+        st.session_state["mode"] = mode
+
+
+def _overturn(item: DrawnItem, user: User, *, blind: bool) -> None:
     """The right label by its number, the error class filled in, cause and note if wanted."""
-    state = st.session_state
+    state, me = st.session_state, user.user_id
     area = session.policy(item.policy_version).area(item.area)
     labels = [label for label in area.labels if blind or label.name != item.label]
+    unread = state["seen_at"] is None and not state["revealed"]
     st.caption("Which label is right?" if not blind else "Your label")
     for number, label in enumerate(labels, start=1):
-        chosen = state.get("ruled_label") == label.name
-        st.button(
-            f"{label.title} ({label.clause_id})",
-            key=f"label-{label.name}",
-            type="primary" if chosen else "secondary",
-            shortcut=str(number) if number < 10 else None,
-            width="stretch",
-            help=label.clause_for(item.market),
-            on_click=_choose,
-            args=(label.name, area.error_class(item.label, label.name)),
-        )
+        _button(
+            item, as_typed(f"{label.title} ({label.clause_id})"), f"label-{label.name}", str(number) if number < 10 else None,
+            _choose, item, me, label.name, area.error_class(item.label, label.name),
+            type="primary" if state.get("ruled_label") == label.name else "secondary",
+            width="stretch", help=as_typed(label.clause_for(item.market)), disabled=unread,
+        )  # fmt: skip
     ruled = state.get("ruled_label")
     if not blind:
         first, second = st.columns(2)
         first.selectbox("Error class", ERROR_CLASSES, key="error_class", format_func=spoken, index=None)
         second.selectbox("Cause (optional)", CAUSES, key="cause", format_func=spoken, index=None)
     st.text_input("Note (optional)", key="note")
-    st.button(
-        "Save", key="save", type="primary", shortcut="S", disabled=ruled is None,
-        on_click=_rule, args=(draw, item, user, ruled),
-    )  # fmt: skip
+    _button(item, "Save", "save", "S", _rule, item, me, ruled, type="primary", disabled=ruled is None or unread)  # fmt: skip
 
 
-def _choose(label: str, error_class: str | None) -> None:
-    st.session_state.update(ruled_label=label, error_class=error_class)
+def _choose(item: DrawnItem, drawn_for: str, label: str, error_class: str | None) -> None:
+    with session.telling():
+        _judging(item, drawn_for)
+        st.session_state.update(ruled_label=label, error_class=error_class)
 
 
 def _skip(item: DrawnItem, user: User) -> None:
     st.caption("Why? Skipped cases are counted as missing.")
     for number, reason in enumerate(SKIP_REASONS, start=1):
-        st.button(
-            reason.capitalize(), key=f"skip-{number}", shortcut=str(number), on_click=_skip_now, args=(item, user, reason)
-        )  # fmt: skip
+        _button(item, reason.capitalize(), f"skip-{number}", str(number), _skip_now, item, user.user_id, reason)  # fmt: skip
 
 
-def _skip_now(item: DrawnItem, user: User, reason: str) -> None:
-    session.store().skip_item(
-        item.draw_id, item.decision_id, sme_id=user.user_id, reason=reason, at=datetime.now(UTC)
-    )
-    _next_case(f"{item.case_id}: skipped, {reason}.")
+def _skip_now(item: DrawnItem, drawn_for: str, reason: str) -> None:
+    with session.telling():
+        user = _acting(item, drawn_for)
+        with _too_late(item):
+            session.store().skip_item(
+                item.draw_id, item.decision_id, sme_id=user.user_id, reason=reason, at=datetime.now(UTC)
+            )
+        _next_case()
 
 
-def _rule(draw: DrawRecord, item: DrawnItem, user: User, label: str) -> None:
+@contextmanager
+def _too_late(item: DrawnItem) -> Iterator[None]:
+    """Where somebody was quicker, the next case comes, and why is told."""
+    try:
+        yield
+    except UserError as problem:
+        _next_case()
+        raise UserError(f"{item.case_id}: {problem}") from problem
+
+
+def _rule(item: DrawnItem, drawn_for: str, label: str) -> None:
     """Store the ruling at once, then the next case shows."""
+    with session.telling():
+        user = _judging(item, drawn_for)
+        _wait_for("seen_at", "the text came on the screen")
+        ruling = _ruling(item, user, label)
+        with _too_late(item):
+            session.store().rule_item(ruling, by=user.user_id)
+        _next_case()
+
+
+def _ruling(item: DrawnItem, user: User, label: str) -> Ruling:
+    """The verdict as it stands on the page."""
     state = st.session_state
     area = session.policy(item.policy_version).area(item.area)
     error_class = area.error_class(item.label, label)
     if error_class is not None and state.get("error_class"):
         error_class = state["error_class"]
     overturned = error_class is not None
-    ruling = Ruling(
+    return Ruling(
         case_id=item.case_id,
         area=item.area,
         policy_version=item.policy_version,
@@ -224,14 +343,7 @@ def _rule(draw: DrawRecord, item: DrawnItem, user: User, label: str) -> None:
         error_class=error_class,
         cause=state.get("cause") if overturned else None,
         rationale=(state.get("note") or None) if overturned else None,
-        draw_id=draw.draw_id,
-        seconds=max(0.0, time.monotonic() - state.get("since", time.monotonic())),
+        draw_id=item.draw_id,
+        seconds=max(0.0, time.monotonic() - state["shown_at"]),
         source="app",
     )
-    try:
-        session.store().rule_item(ruling, by=user.user_id)
-    except UserError as problem:  # somebody was quicker, or it is a second click
-        return _next_case(f"{item.case_id}: {problem}.")
-    title = area.label(label).title
-    verdict = f"overturned to {title}" if overturned else f"agreed, {title}"
-    _next_case(f"{item.case_id}: {verdict}. The model gave an overturn {item.p_overturn:.0%}.")

@@ -177,6 +177,20 @@ class Handout:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Act:
+    """What a person did last with a case of a batch, and has not taken back: a ruling or a skip."""
+
+    kind: Literal["ruling", "skip"]
+    act_id: int  # of the ruling or the skip
+    draw_id: str
+    decision_id: str
+    at: datetime
+    label: str = ""  # that was ruled
+    error_class: str | None = None
+    reason: str = ""  # of the skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueueProgress:
     """How far a batch is."""
 

@@ -6,6 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 from evenhand.records.batches import (
+    Act,
     AddResult,
     DrawnItem,
     DrawRecord,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from evenhand.store.repository import Store
 
 __all__ = [
+    "Act",
     "AddResult",
     "DrawRecord",
     "DrawnItem",

@@ -14,7 +14,7 @@ from evenhand.store.base import StoreBase, values
 from evenhand.store.draws import ITEM_FIELDS
 from evenhand.store.handing_out import HOLD, Absence, absences, first_for, week_start
 from evenhand.store.people import all_users
-from evenhand.store.queries import is_current, is_ruled, is_skipped
+from evenhand.store.queries import is_current, is_ruled, is_skipped, is_standing
 from evenhand.store.tables import AssignmentRow, DrawRow, ItemRow, RulingRow, SkipRow
 
 
@@ -114,7 +114,11 @@ def _done_since(session: Session, since: datetime) -> dict[str, int]:
         .where(RulingRow.ruled_at >= since, RulingRow.draw_id.is_not(None), RulingRow.source != "panel", is_current())
         .group_by(RulingRow.sme_id)
     )  # fmt: skip
-    skipped = select(SkipRow.sme_id, func.count()).where(SkipRow.at >= since).group_by(SkipRow.sme_id)
+    skipped = (
+        select(SkipRow.sme_id, func.count())
+        .where(SkipRow.at >= since, is_standing())
+        .group_by(SkipRow.sme_id)
+    )
     found: Counter[str] = Counter()
     for query in (ruled, skipped):
         for name, n in session.execute(query):

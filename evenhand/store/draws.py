@@ -14,7 +14,7 @@ from sqlalchemy import and_, func, insert, select
 from evenhand.errors import SampleError
 from evenhand.records.batches import DrawnItem, DrawRecord, QueueProgress
 from evenhand.store.base import StoreBase, note, values
-from evenhand.store.queries import in_slice, is_ruled, is_skipped
+from evenhand.store.queries import in_slice, is_ruled, is_skipped, is_standing
 from evenhand.store.tables import DrawRow, ItemRow, SkipRow
 
 if TYPE_CHECKING:
@@ -105,7 +105,11 @@ class DrawMethods(StoreBase):
 
     def skips(self, draw_id: str) -> dict[str, int]:
         """Why cases of the batch that have no ruling were left out, and how many for each reason; most frequent first."""
-        last = select(func.max(SkipRow.id)).where(SkipRow.draw_id == draw_id).group_by(SkipRow.decision_id)
+        last = (
+            select(func.max(SkipRow.id))
+            .where(SkipRow.draw_id == draw_id, is_standing())
+            .group_by(SkipRow.decision_id)
+        )
         query = (
             select(SkipRow.reason, func.count())
             .join(ItemRow, and_(ItemRow.draw_id == SkipRow.draw_id, ItemRow.decision_id == SkipRow.decision_id))
@@ -115,14 +119,6 @@ class DrawMethods(StoreBase):
         )  # fmt: skip
         with self._reading() as session:
             return {reason: n for reason, n in session.execute(query)}
-
-    def skip_item(self, draw_id: str, decision: str, *, sme_id: str, reason: str, at: datetime) -> None:
-        """Leave an item out, with the reason; it counts as missing in the estimate."""
-        self.item(draw_id, decision)
-        with self._writing() as session:
-            session.add(SkipRow(draw_id=draw_id, decision_id=decision, sme_id=sme_id, reason=reason, at=at))
-            details = {"draw_id": draw_id, "reason": reason}
-            note(session, "skip", decision, by=sme_id, at=at, details=details)
 
 
 def _check_items(draw: DrawRecord, items: Sequence[DrawnItem]) -> None:

@@ -63,13 +63,13 @@ def first_for(
     *,
     hold: timedelta = HOLD,
 ) -> OpenItem | None:
-    """The case that is `asker`'s next: one they have already, else the first free one where the fewest others can help.
+    """The case that is `asker`'s next: what they were handed last, else the first free one where the fewest others can help.
 
     `items` are the open cases of a batch. None where no case is free for them.
     """
     mine = [item for item in items if asker.can_rule(item.market, item.language)]
     if held := [item for item in mine if item.holder == asker.user_id]:
-        return min(held, key=lambda item: item.position)
+        return max(held, key=lambda item: (item.held_since or at, -item.position))
     by_name = {person.user_id: person for person in people}
     free = [item for item in mine if is_free(item, by_name, gone, at, hold)]
     others = [p for p in people if p.role == "sme" and p.user_id != asker.user_id and p.user_id not in gone]

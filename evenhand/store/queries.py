@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
-from evenhand.store.tables import ItemRow, RulingRow, SkipRow, UndoRow
+from evenhand.store.tables import ItemRow, RulingRow, SkipRow, SkipUndoRow, UndoRow
 
 
 def is_current(draw_id: str | None = None) -> ColumnElement[bool]:
@@ -34,8 +34,15 @@ def is_ruled(draw_id: str) -> ColumnElement[bool]:
 
 
 def is_skipped(draw_id: str) -> ColumnElement[bool]:
-    """Somebody left the item out."""
-    return ItemRow.decision_id.in_(select(SkipRow.decision_id).where(SkipRow.draw_id == draw_id))
+    """Somebody left the item out, and has not taken that back."""
+    return ItemRow.decision_id.in_(
+        select(SkipRow.decision_id).where(SkipRow.draw_id == draw_id, is_standing())
+    )
+
+
+def is_standing() -> ColumnElement[bool]:
+    """The skip was not taken back."""
+    return SkipRow.id.not_in(select(SkipUndoRow.skip_id))
 
 
 def in_slice(

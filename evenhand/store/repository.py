@@ -1,5 +1,6 @@
 """The one way to the store."""
 
+from evenhand.store.acts import ActMethods
 from evenhand.store.assignments import AssignmentMethods
 from evenhand.store.draws import DrawMethods
 from evenhand.store.improvements import ImprovementMethods
@@ -13,11 +14,12 @@ class Store(
     DrawMethods,
     AssignmentMethods,
     RulingMethods,
+    ActMethods,
     PeopleMethods,
     LedgerMethods,
     ImprovementMethods,
 ):
-    """Policies, draws, assignments, rulings, people, the live-model ledger, improvements and the audit log.
+    """Policies, draws, assignments, rulings, skips, people, the live-model ledger, improvements and the audit log.
 
     Every write commits before its method returns; what a person does leaves its audit row in the same
     transaction. One store serves many threads. Use it as a context manager, or call `close`.

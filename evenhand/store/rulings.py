@@ -30,7 +30,7 @@ _SAME = ("case_id", "area", "decision_moderator_id", "draw_id")  # a correction 
 
 
 class RulingMethods(StoreBase):
-    """Adding, listing and taking back rulings."""
+    """Adding and listing rulings."""
 
     def add_rulings(self, rulings: Sequence[Ruling], *, by: str) -> AddResult:
         """Append rulings; those that are there already, to the letter, are counted and left.
@@ -52,19 +52,8 @@ class RulingMethods(StoreBase):
             raise RecordError(
                 f"ruling on case {ruling.case_id}: names no drawn decision; give draw_id and decision_moderator_id"
             )
-        key = ItemRow.draw_id == ruling.draw_id, ItemRow.decision_id == decision
         with self._writing() as session:
-            session.execute(select(ItemRow.decision_id).where(*key).with_for_update())  # one ruling at a time
-            before = session.execute(
-                select(RulingRow.sme_id, RulingRow.ruled_at).where(
-                    RulingRow.draw_id == ruling.draw_id, RulingRow.decision_id == decision, is_current(ruling.draw_id)
-                )
-            ).first()  # fmt: skip
-            if before is not None:
-                raise UserError(
-                    f"{before.sme_id} ruled on this case at {before.ruled_at:%H:%M} UTC, so yours is not stored;"
-                    " go on with the next case"
-                )
+            check_unruled(session, ruling.draw_id, decision)
             self._add(session, [ruling], by=by)
 
     def _add(self, session: Session, rulings: Sequence[Ruling], *, by: str) -> AddResult:
@@ -102,24 +91,21 @@ class RulingMethods(StoreBase):
             undone = session.scalar(select(func.count()).select_from(UndoRow))
         return int(stored or 0), int(undone or 0)
 
-    def undo_ruling(self, ruling_id: int, *, by: str) -> None:
-        """Take a ruling back. The ruling stays on record; UserError if it is not there or taken back already."""
-        at = datetime.now(UTC)
-        with self._writing() as session:
-            if session.get(RulingRow, ruling_id) is None:
-                raise UserError(f"no ruling {ruling_id}; reload the list of rulings")
-            undo = {"ruling_id": ruling_id, "at": at, "by": by}
-            if not self._insert_new(session, UndoRow, [undo], "ruling_id"):
-                raise UserError(f"ruling {ruling_id} was taken back already; nothing is left to undo")
-            note(session, "undo_ruling", str(ruling_id), by=by, at=at)
 
-    def last_ruling(self, draw_id: str, *, sme_id: str) -> int | None:
-        """Id of this SME's newest current ruling in the batch, for undo."""
-        query = select(func.max(RulingRow.id)).where(
-            RulingRow.draw_id == draw_id, RulingRow.sme_id == sme_id, is_current(draw_id)
+def check_unruled(session: Session, draw_id: str, decision: str) -> None:
+    """UserError if somebody has ruled on the drawn case meanwhile. It is locked: one act on a case at a time."""
+    key = ItemRow.draw_id == draw_id, ItemRow.decision_id == decision
+    session.execute(select(ItemRow.decision_id).where(*key).with_for_update())
+    before = session.execute(
+        select(RulingRow.sme_id, RulingRow.ruled_at).where(
+            RulingRow.draw_id == draw_id, RulingRow.decision_id == decision, is_current(draw_id)
         )
-        with self._reading() as session:
-            return session.scalar(query)
+    ).first()
+    if before is not None:
+        raise UserError(
+            f"{before.sme_id} ruled on this case at {before.ruled_at:%H:%M} UTC, so yours is not stored;"
+            " go on with the next case"
+        )
 
 
 def _parts(found: Iterable[Any]) -> Iterator[list[Any]]:

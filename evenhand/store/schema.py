@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0003"  # the newest migration; lets an up-to-date database open without loading Alembic
+HEAD = "0004"  # the newest migration; lets an up-to-date database open without loading Alembic
 VERSION_TABLE = "evenhand_version"  # our own: MLflow keeps an `alembic_version` in a shared database
 _LOCK = 7_031_990  # PostgreSQL advisory lock: one migration at a time
 _CONNECT_SECONDS = 10

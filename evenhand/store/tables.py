@@ -27,6 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 APPEND_ONLY = (
     "rulings", "ruling_undos", "draws", "drawn_items", "live_models", "audit", "improvement_events", "assignments",
+    "skip_undos",
 )  # fmt: skip
 
 
@@ -160,6 +161,15 @@ class SkipRow(Base):
     reason: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(Utc)
     __table_args__ = (Index("ix_skips_draw", "draw_id", "decision_id"),)
+
+
+class SkipUndoRow(Base):
+    """A skip that its SME took back; the skip itself stays."""
+
+    __tablename__ = "skip_undos"
+    skip_id: Mapped[int] = mapped_column(ForeignKey("skips.id"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(Utc)
+    by: Mapped[str] = mapped_column(Text)
 
 
 class AssignmentRow(Base):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 from evenhand.statistics.change import Change
@@ -96,20 +95,3 @@ def place_name(where: Mapping[str, str], titles: Titles) -> str:
 def sentence(text: str) -> str:
     """A note as a sentence of its own."""
     return f"{capital(text)}."
-
-
-def bullets(sentences: Iterable[str]) -> str:
-    """Sentences as a list in Markdown."""
-    return "\n".join(f"- {as_typed(one)}" for one in sentences)
-
-
-def as_typed(text: str) -> str:
-    r"""`text` for a place that reads Markdown, shown as it was typed: a name in the data makes no link and loads no picture.
-
-    A word joiner, which has no width, stands where an address would else be taken for a link.
-
-    >>> as_typed("a_b [c](d)")
-    'a\\_b \\[c\\](d)'
-    """
-    escaped = re.sub(r"([\\`*_\[\]<>~$:#|!&])", r"\\\1", text)
-    return re.sub(r"(?i)(?<=//)|(?<=www)(?=\.)|(?<=@)", "\u2060", escaped)

@@ -1,0 +1,109 @@
+"""What a person did with a case of a batch, a ruling or a skip, and taking it back: both stay on record."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from evenhand.errors import SampleError, UserError
+from evenhand.records.batches import Act
+from evenhand.store.base import StoreBase, note
+from evenhand.store.queries import is_current, is_standing
+from evenhand.store.rulings import check_unruled
+from evenhand.store.tables import AssignmentRow, ItemRow, RulingRow, SkipRow, SkipUndoRow, UndoRow
+
+
+class ActMethods(StoreBase):
+    """Skipping a case, the last act of a person, and the way back from either."""
+
+    def skip_item(self, draw_id: str, decision: str, *, sme_id: str, reason: str, at: datetime) -> None:
+        """Leave an item out, with the reason; it counts as missing in the estimate.
+
+        SampleError if it is not in the draw; UserError if somebody has ruled on it meanwhile, and nothing is stored.
+        """
+        with self._writing() as session:
+            if session.get(ItemRow, (draw_id, decision)) is None:
+                raise SampleError(f"decision {decision} is not in draw {draw_id}; take one from its queue")
+            check_unruled(session, draw_id, decision)
+            session.add(SkipRow(draw_id=draw_id, decision_id=decision, sme_id=sme_id, reason=reason, at=at))
+            details = {"draw_id": draw_id, "reason": reason}
+            note(session, "skip", decision, by=sme_id, at=at, details=details)
+
+    def skip_count(self) -> tuple[int, int]:
+        """How many skips were ever stored, and how many of them taken back: both only grow, so a change of either shows."""
+        with self._reading() as session:
+            stored = session.scalar(select(func.count()).select_from(SkipRow))
+            undone = session.scalar(select(func.count()).select_from(SkipUndoRow))
+        return int(stored or 0), int(undone or 0)
+
+    def last_act(self, draw_id: str, *, sme_id: str) -> Act | None:
+        """What this SME did last in the batch and has not taken back: the newest current ruling or skip, by its time."""
+        rulings = (
+            select(RulingRow)
+            .where(RulingRow.draw_id == draw_id, RulingRow.sme_id == sme_id, is_current(draw_id))
+            .order_by(RulingRow.id.desc())
+        )
+        skips = (
+            select(SkipRow)
+            .where(SkipRow.draw_id == draw_id, SkipRow.sme_id == sme_id, is_standing())
+            .order_by(SkipRow.id.desc())
+        )
+        with self._reading() as session:
+            ruling, skip = session.scalar(rulings.limit(1)), session.scalar(skips.limit(1))
+        if skip is not None and (ruling is None or skip.at >= ruling.ruled_at):
+            return Act(kind="skip", act_id=skip.id, draw_id=draw_id, decision_id=skip.decision_id, at=skip.at,
+                       reason=skip.reason)  # fmt: skip
+        if ruling is None or ruling.decision_id is None:
+            return None
+        return Act(kind="ruling", act_id=ruling.id, draw_id=draw_id, decision_id=ruling.decision_id, at=ruling.ruled_at,
+                   label=ruling.label, error_class=ruling.error_class)  # fmt: skip
+
+    def undo_ruling(self, ruling_id: int, *, by: str) -> None:
+        """Take a ruling of one's own back; its case is theirs again. The ruling stays on record.
+
+        UserError if it is not there, is somebody else's or was taken back already.
+        """
+        at = datetime.now(UTC)
+        with self._writing() as session:
+            row = session.get(RulingRow, ruling_id)
+            if row is None:
+                raise UserError(f"no ruling {ruling_id}; reload the list of rulings")
+            _check_own("ruling", ruling_id, row.sme_id, by)
+            undo = {"ruling_id": ruling_id, "at": at, "by": by}
+            if not self._insert_new(session, UndoRow, [undo], "ruling_id"):
+                raise UserError(f"ruling {ruling_id} was taken back already; nothing is left to undo")
+            note(session, "undo_ruling", str(ruling_id), by=by, at=at)
+            if row.draw_id is not None and row.decision_id is not None:
+                _hand_back(session, row.draw_id, row.decision_id, by, at)
+
+    def undo_skip(self, skip_id: int, *, by: str) -> None:
+        """Take a skip of one's own back; its case is theirs again. The skip stays on record.
+
+        UserError if it is not there, is somebody else's or was taken back already.
+        """
+        at = datetime.now(UTC)
+        with self._writing() as session:
+            row = session.get(SkipRow, skip_id)
+            if row is None:
+                raise UserError(f"no skip {skip_id}; reload the page")
+            _check_own("skip", skip_id, row.sme_id, by)
+            undo = {"skip_id": skip_id, "at": at, "by": by}
+            if not self._insert_new(session, SkipUndoRow, [undo], "skip_id"):
+                raise UserError(f"skip {skip_id} was taken back already; nothing is left to undo")
+            note(session, "undo_skip", str(skip_id), by=by, at=at)
+            _hand_back(session, row.draw_id, row.decision_id, by, at)
+
+
+def _check_own(what: str, act_id: int, owner: str, by: str) -> None:
+    if owner != by:
+        raise UserError(f"{what} {act_id} is {owner}'s, not {by}'s; only {owner} can take it back")
+
+
+def _hand_back(session: Session, draw_id: str, decision: str, user_id: str, at: datetime) -> None:
+    """The case goes to who took their act back, and before any other that they have."""
+    key = AssignmentRow.draw_id == draw_id, AssignmentRow.decision_id == decision
+    newest = session.scalar(select(func.max(AssignmentRow.turn)).where(*key))
+    turn = 0 if newest is None else newest + 1
+    session.add(AssignmentRow(draw_id=draw_id, decision_id=decision, turn=turn, sme_id=user_id, at=at))
