@@ -14,9 +14,8 @@ from evenhand.rates.improvement_areas import ImprovementArea, find_areas
 from evenhand.rates.notes import Note
 from evenhand.rates.question import Question
 from evenhand.rates.table import EstimateTable, estimate_draws, measure_draws
-from evenhand.records.batches import QueueProgress
-from evenhand.records.decision import DOMAINS
-from evenhand.store import DrawRecord
+from evenhand.records.batches import DrawRecord, QueueProgress
+from evenhand.records.columns import DOMAINS
 
 SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")  # no league table of people
 Stamp = tuple[

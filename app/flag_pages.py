@@ -11,8 +11,8 @@ import polars as pl
 import streamlit as st
 
 from app import session
+from evenhand.records.people import User
 from evenhand.records.verdict import VERDICT, is_settled, with_verdicts
-from evenhand.store import User
 
 FACETS = ("market", "area", "language", "queue", "label")
 Show = Literal["open", "ruled", "all"]

@@ -18,7 +18,7 @@ from evenhand.errors import EvenhandError  # noqa: E402
 if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
 
-    from evenhand.store import User
+    from evenhand.records.people import User
 
 PAGES = {
     "review": (review.page, "Review"),

@@ -10,10 +10,10 @@ import streamlit as st
 
 from app.text import as_said
 from evenhand.errors import EvenhandError, UserError
-from evenhand.records.batches import Role
+from evenhand.records.people import Role, User
 from evenhand.records.policy import Label, PolicyVersion
 from evenhand.records.policy import titles as titles_of
-from evenhand.store import Store, User
+from evenhand.store import Store
 from evenhand.wording.words import capital
 from evenhand.workspace.workspace import Workspace, find_workspace, open_workspace
 

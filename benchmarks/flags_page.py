@@ -28,7 +28,8 @@ import numpy as np
 import polars as pl
 from playwright.sync_api import Browser, sync_playwright
 
-from evenhand.store import Store, User
+from evenhand.records.people import User
+from evenhand.store import Store
 from evenhand.synthetic import generate
 from evenhand.synthetic.sample_policies import sample_policies
 from evenhand.workspace.workspace import create_workspace

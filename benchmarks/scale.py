@@ -29,11 +29,11 @@ import numpy as np
 import polars as pl
 
 from evenhand.rates.question import Question
+from evenhand.records.columns import DECISIONS, SCORES
 from evenhand.records.decision import decision_id
 from evenhand.records.policy import PolicyVersion
 from evenhand.statistics.belief import BELIEF
 from evenhand.synthetic.sample_policies import sample_policies
-from evenhand.workspace.lake import DECISIONS, SCORES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +144,7 @@ def run_evenhand(root: Path, budget: int) -> dict[str, Any]:
     from evenhand.batches.plan import make_plan
     from evenhand.batches.population import scored_frame
     from evenhand.rates.table import estimate_draws, measure_draws
-    from evenhand.records.decision import Ruling
+    from evenhand.records.ruling import Ruling
     from evenhand.store import Store
     from evenhand.workspace.workspace import open_workspace
 
@@ -199,8 +199,7 @@ def run_pandas(root: Path, budget: int) -> dict[str, Any]:
     """The same with pandas, table by table; the formulas are those of `evenhand.statistics.design` and `evenhand.statistics.estimator`."""
     import pandas as pd
 
-    from evenhand.batches.population import ABOUT
-    from evenhand.records.decision import DOMAINS
+    from evenhand.records.columns import ABOUT, DOMAINS
     from evenhand.statistics.estimator import Totals, estimates, recalibrate
 
     begun, policy = time.perf_counter(), _policy()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from evenhand.errors import UserError
-from evenhand.records.decision import FIRST_TIME, LAST_TIME
+from evenhand.records.checks import FIRST_TIME, LAST_TIME
 from evenhand.store import Store
 from evenhand.workspace.workspace import Workspace, find_workspace, open_workspace
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from evenhand.batches.population import unscored
 from evenhand.errors import ModelError, UserError
-from evenhand.records.decision import DOMAINS
+from evenhand.records.columns import DOMAINS
 from evenhand.records.verdict import VERDICT, is_settled, with_verdicts
 from evenhand.store import Store
 from evenhand.workspace.files import atomic_path

@@ -13,8 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from evenhand.errors import PolicyMismatch
+from evenhand.records.columns import SCORES
 from evenhand.workspace.files import atomic_path
-from evenhand.workspace.lake import SCORES, decision_files, score_file
+from evenhand.workspace.lake import decision_files, score_file
 from evenhand.workspace.progress import Progress
 from evenhand.workspace.workspace import Workspace
 from models.bundle import ModelBundle

@@ -13,13 +13,15 @@ from app.views.review import GUARD
 from evenhand.batches.draw import make_draw
 from evenhand.flags import publish_flags
 from evenhand.ingest import ingest_decisions
-from evenhand.records.batches import ROLES
-from evenhand.records.decision import Ruling
+from evenhand.records.batches import DrawnItem
+from evenhand.records.columns import SCORES
+from evenhand.records.people import ROLES, User
 from evenhand.records.policy import PolicyVersion
-from evenhand.store import DrawnItem, Store, User
+from evenhand.records.ruling import Ruling
+from evenhand.store import Store
 from evenhand.synthetic import generate
 from evenhand.synthetic.sample_policies import sample_policies
-from evenhand.workspace.lake import SCORES, decision_files, score_file
+from evenhand.workspace.lake import decision_files, score_file
 from evenhand.workspace.workspace import Workspace, create_workspace
 from models.explain.split_words import words
 

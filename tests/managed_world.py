@@ -6,8 +6,8 @@ from pathlib import Path
 import scored_world
 
 from evenhand.rates.improvement_areas import find_areas
-from evenhand.records.batches import ROLES
-from evenhand.store import Store, User
+from evenhand.records.people import ROLES, User
+from evenhand.store import Store
 from evenhand.workspace.workspace import Workspace
 
 CUT = date(2026, 3, 23)

@@ -7,11 +7,12 @@ import polars as pl
 
 from evenhand.batches.draw import make_draw
 from evenhand.ingest import ingest_decisions
-from evenhand.records.decision import Ruling
+from evenhand.records.columns import SCORES
+from evenhand.records.ruling import Ruling
 from evenhand.store import Store
 from evenhand.synthetic.sample_policies import sample_policies
 from evenhand.wording.notes import said_note
-from evenhand.workspace.lake import SCORES, decision_files, score_file
+from evenhand.workspace.lake import decision_files, score_file
 from evenhand.workspace.workspace import create_workspace
 
 MODEL = "evenhand-1"

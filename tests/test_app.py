@@ -7,9 +7,9 @@ import pytest
 from app_workspace import AT, MODEL, app_workspace, button, press, read, taken, wait
 from streamlit.testing.v1 import AppTest
 
-from evenhand.records.decision import Ruling
+from evenhand.records.people import User
+from evenhand.records.ruling import Ruling
 from evenhand.similar.conflicts import publish_conflicts
-from evenhand.store import User
 from evenhand.workspace.lake import scan_decisions
 
 MAIN = str(Path(__file__).resolve().parents[1] / "app" / "main.py")

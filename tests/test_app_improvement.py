@@ -4,7 +4,7 @@ import pytest
 from scored_world import draw, rule
 from streamlit.testing.v1 import AppTest
 
-from evenhand.store import User
+from evenhand.records.people import User
 
 
 def _page() -> None:

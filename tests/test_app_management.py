@@ -24,11 +24,11 @@ from evenhand.rates.improvement_areas import find_areas
 from evenhand.rates.measure import Rates
 from evenhand.rates.question import Question
 from evenhand.rates.table import EstimateTable, estimate_draws
+from evenhand.records.people import User
 from evenhand.records.policy import titles
 from evenhand.similar.conflicts import publish_conflicts
 from evenhand.statistics.change import change
 from evenhand.statistics.estimator import Estimate
-from evenhand.store import User
 from evenhand.wording import rates as rate_words
 from evenhand.wording.notes import sentence as note_sentence
 from evenhand.workspace.lake import scan_decisions

@@ -11,10 +11,10 @@ from playwright.sync_api import Page, expect
 from test_app_browser import CHROMIUM, Server, browser, drawn, read  # noqa: F401  the browser is a fixture
 
 from evenhand.rates.table import estimate_draws
-from evenhand.records.decision import Ruling
+from evenhand.records.people import User
 from evenhand.records.policy import parse_policy
+from evenhand.records.ruling import Ruling
 from evenhand.similar.conflicts import publish_conflicts
-from evenhand.store import User
 from evenhand.synthetic.sample_policies import sample_policies
 
 pytestmark = [

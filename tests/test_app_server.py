@@ -18,7 +18,8 @@ import pytest
 from app.server import listen
 from cli.main import main
 from evenhand.errors import UserError
-from evenhand.store import Store, User
+from evenhand.records.people import User
+from evenhand.store import Store
 from evenhand.workspace.workspace import create_workspace
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from test_store import NOON, a_draw, a_ruling, an_item
 
 from evenhand.errors import SampleError, UserError
-from evenhand.records.batches import reads
-from evenhand.store import Store, User
+from evenhand.records.people import User, reads
+from evenhand.store import Store
 from evenhand.store.handing_out import HOLD, share_out, week_start
 
 LATER = NOON + HOLD

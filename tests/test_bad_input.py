@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from cli.main import main
-from evenhand.records.decision import MAX_TEXT
+from evenhand.records.checks import MAX_TEXT
 from evenhand.store import Store
 from evenhand.workspace.lake import decision_files, scan_decisions
 from evenhand.workspace.workspace import open_workspace

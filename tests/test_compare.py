@@ -16,8 +16,8 @@ from evenhand.batches.draw import make_draw
 from evenhand.errors import ModelError
 from evenhand.gold import gold, groups, marks, unseen
 from evenhand.ingest import ingest_rulings
-from evenhand.records.decision import Ruling
-from evenhand.store import User
+from evenhand.records.people import User
+from evenhand.records.ruling import Ruling
 from evenhand.synthetic import generate
 from models import promotion
 from models.compare import versions as compare

@@ -12,8 +12,8 @@ from evenhand.errors import EstimateError, SampleError
 from evenhand.flags import top_flags
 from evenhand.rates.question import Question
 from evenhand.rates.table import estimate_draws
+from evenhand.records.people import User
 from evenhand.report.model import collect
-from evenhand.store import User
 from evenhand.workspace.lake import decision_files, score_file
 
 

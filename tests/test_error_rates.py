@@ -11,7 +11,7 @@ from evenhand.errors import EstimateError
 from evenhand.rates.panel import panel_queue
 from evenhand.rates.question import Question
 from evenhand.rates.table import estimate_draws
-from evenhand.records.decision import Ruling
+from evenhand.records.ruling import Ruling
 from evenhand.statistics.change import change
 
 

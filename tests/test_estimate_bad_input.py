@@ -11,11 +11,12 @@ from evenhand.errors import EstimateError, SampleError
 from evenhand.ingest import ingest_decisions, ingest_rulings
 from evenhand.rates.question import Question
 from evenhand.rates.table import estimate_draws
-from evenhand.records.decision import Ruling
+from evenhand.records.columns import SCORES
+from evenhand.records.ruling import Ruling
 from evenhand.statistics.estimator import Estimate
 from evenhand.store import Store
 from evenhand.synthetic.sample_policies import sample_policies
-from evenhand.workspace.lake import SCORES, decision_files, score_file
+from evenhand.workspace.lake import decision_files, score_file
 from evenhand.workspace.workspace import create_workspace
 
 POLICY = "short-video/2026-02"

@@ -11,8 +11,8 @@ from small_workspace import small_workspace
 from streamlit.testing.v1 import AppTest
 
 from evenhand.flags import publish_flags
+from evenhand.records.people import User
 from evenhand.similar.conflicts import publish_conflicts
-from evenhand.store import User
 from evenhand.synthetic.sample_policies import sample_policies
 from evenhand.workspace.lake import scan_decisions
 from models.explain.explanation import explain

@@ -5,7 +5,7 @@ from scored_world import AT, MODEL, draw, rule
 
 from evenhand.errors import ModelError, UserError
 from evenhand.flags import COLUMNS, top_flags
-from evenhand.records.decision import Ruling
+from evenhand.records.ruling import Ruling
 from evenhand.records.verdict import VERDICT
 from evenhand.workspace.lake import scan_decisions, scan_scores
 from models.flagger import FEATURES, PRIOR, Flagger, LabelView

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from evenhand.errors import EvenhandError, IngestError
 from evenhand.ingest import decisions as decisions_module
 from evenhand.ingest import ingest_decisions, ingest_rulings
-from evenhand.records.decision import MAX_TEXT, Decision, Ruling, decision_id
+from evenhand.records.checks import MAX_TEXT
+from evenhand.records.columns import DECISIONS
+from evenhand.records.decision import Decision, decision_id
 from evenhand.records.policy import parse_policy
+from evenhand.records.ruling import Ruling
 from evenhand.store import Store
-from evenhand.workspace.lake import DECISIONS, decision_files, scan_decisions
+from evenhand.workspace.lake import decision_files, scan_decisions
 from evenhand.workspace.workspace import create_workspace
 
 POLICY_TEXT = """

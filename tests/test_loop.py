@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from evenhand.records.decision import Ruling
+from evenhand.records.ruling import Ruling
 from evenhand.store import Store
 from evenhand.synthetic import generate
 

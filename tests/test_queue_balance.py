@@ -12,7 +12,8 @@ from test_store import NOON, a_draw, a_ruling, an_item
 from cli.main import main
 from evenhand.batches.balance import own_queue, queue_balance
 from evenhand.errors import SampleError
-from evenhand.store import Store, User
+from evenhand.records.people import User
+from evenhand.store import Store
 
 APP = """
 from app import session

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenhand.errors import RecordError
-from evenhand.records.decision import Decision, Ruling, decision_id
+from evenhand.records.decision import Decision, decision_id
+from evenhand.records.ruling import Ruling
 
 
 def a_decision(**changes) -> Decision:

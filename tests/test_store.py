@@ -24,9 +24,12 @@ from evenhand.errors import (
     UserError,
     WorkspaceError,
 )
-from evenhand.records.decision import Ruling, decision_id
+from evenhand.records.batches import DrawnItem, DrawRecord
+from evenhand.records.decision import decision_id
+from evenhand.records.people import User
 from evenhand.records.policy import parse_policy
-from evenhand.store import DrawnItem, DrawRecord, Store, User
+from evenhand.records.ruling import Ruling
+from evenhand.store import Store
 from evenhand.store.schema import VERSION_TABLE, alembic_config, make_engine
 from evenhand.store.tables import APPEND_ONLY, Base
 

@@ -18,8 +18,9 @@ from evenhand.rates.panel import panel_phase
 from evenhand.rates.question import Question
 from evenhand.rates.reviewed_frame import reviewed
 from evenhand.rates.table import estimate_draws, measure_draws
-from evenhand.records.decision import Ruling, decision_id
+from evenhand.records.decision import decision_id
 from evenhand.records.policy import parse_policy
+from evenhand.records.ruling import Ruling
 from evenhand.records.verdict import VERDICT, is_settled, with_verdicts
 from evenhand.report.confusions import confusion_rates
 from evenhand.store import Store

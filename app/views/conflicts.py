@@ -13,8 +13,8 @@ import streamlit as st
 from app import flag_pages as published
 from app import session
 from app.text import as_typed, case_text
+from evenhand.records.people import User
 from evenhand.similar.conflicts import ACROSS, lies
-from evenhand.store import User
 from evenhand.wording.rates import Titles, domain_name
 from evenhand.wording.words import day
 

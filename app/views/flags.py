@@ -13,7 +13,7 @@ from app import case_card, explained, session
 from app import flag_pages as published
 from app.text import as_said, as_typed, box, case_text
 from evenhand.errors import EvenhandError
-from evenhand.store import User
+from evenhand.records.people import User
 from evenhand.wording.rates import domain_name
 from evenhand.wording.words import spoken
 

@@ -16,9 +16,10 @@ from evenhand.errors import EstimateError, UserError
 from evenhand.rates.improvement_areas import FALSE_SHARE, Confusion, ImprovementArea, remeasure
 from evenhand.rates.question import Question
 from evenhand.rates.table import estimate_draws
-from evenhand.records.decision import CAUSES
+from evenhand.records.improvement import Improvement
+from evenhand.records.people import User
+from evenhand.records.ruling import CAUSES
 from evenhand.statistics.estimator import Estimate
-from evenhand.store import Improvement, User
 from evenhand.wording.notes import sentence as note_sentence
 from evenhand.wording.rates import Titles, domain_name, evidence, number, place_name, sentence
 from evenhand.wording.words import day, spoken

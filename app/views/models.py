@@ -12,7 +12,7 @@ import streamlit as st
 
 from app import session
 from app.text import as_said, as_typed
-from evenhand.store import User
+from evenhand.records.people import User
 from evenhand.wording.rates import domain_name, sentence
 from evenhand.wording.words import capital, language
 

@@ -18,8 +18,8 @@ from evenhand.rates.improvement_areas import ImprovementArea
 from evenhand.rates.question import PERIODS, Question
 from evenhand.rates.table import EstimateTable
 from evenhand.records.batches import QueueProgress
+from evenhand.records.improvement import Improvement
 from evenhand.statistics.estimator import ENOUGH, RULED
-from evenhand.store import Improvement
 from evenhand.wording.notes import by_day
 from evenhand.wording.notes import sentence as note_sentence
 from evenhand.wording.rates import (

@@ -16,8 +16,9 @@ from app import flag_pages as published
 from app.text import as_typed, case_text
 from evenhand.batches.balance import own_queue
 from evenhand.errors import UserError
-from evenhand.records.decision import CAUSES, ERROR_CLASSES, Ruling
-from evenhand.store import Act, DrawnItem, DrawRecord, User
+from evenhand.records.batches import Act, DrawnItem, DrawRecord
+from evenhand.records.people import User
+from evenhand.records.ruling import CAUSES, ERROR_CLASSES, Ruling
 from evenhand.wording.words import spoken
 
 SKIP_REASONS = (

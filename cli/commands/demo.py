@@ -13,12 +13,13 @@ import polars as pl
 
 from cli.common import now
 from evenhand.errors import WorkspaceError
-from evenhand.records.batches import ROLES
-from evenhand.records.decision import Ruling
+from evenhand.records.batches import DrawRecord
+from evenhand.records.people import ROLES, User
 from evenhand.records.policy import PolicyVersion
+from evenhand.records.ruling import Ruling
 from evenhand.statistics.draw import pareto_draw
 from evenhand.statistics.estimator import domain_totals, estimates
-from evenhand.store import DrawRecord, Store, User
+from evenhand.store import Store
 from evenhand.workspace.files import write_text
 from evenhand.workspace.workspace import CONFIG_NAME, open_workspace
 

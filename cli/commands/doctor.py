@@ -75,7 +75,7 @@ def _quarantine(workspace: Workspace) -> str:
 
 
 def _draws(workspace: Workspace) -> str:
-    from evenhand.batches.draw import frame_hash
+    from evenhand.batches.frame_file import frame_hash
 
     store = Store.open(workspace.store_url)
     for draw in store.draws():

@@ -21,7 +21,7 @@ from cli.common import (
     say_table,
     who,
 )
-from evenhand.records.decision import CAUSES
+from evenhand.records.ruling import CAUSES
 
 if TYPE_CHECKING:
     from evenhand.rates.question import Question

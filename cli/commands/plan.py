@@ -40,7 +40,7 @@ def command(
     from evenhand.batches.plan import make_plan
     from evenhand.batches.population import scored_frame
     from evenhand.errors import UserError
-    from evenhand.records.decision import DOMAINS
+    from evenhand.records.columns import DOMAINS
     from models.registry import Registry
 
     if by not in DOMAINS:

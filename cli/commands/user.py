@@ -7,7 +7,7 @@ from datetime import date
 import click
 
 from cli.common import DAY, as_json, here_with_store, now, say_json, say_table, who
-from evenhand.store import Role, User
+from evenhand.records.people import Role, User
 
 
 @click.group("user")

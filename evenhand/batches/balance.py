@@ -9,7 +9,9 @@ from datetime import date, datetime
 from typing import Literal
 
 from evenhand.errors import SampleError
-from evenhand.store import DrawRecord, Store, User
+from evenhand.records.batches import DrawRecord
+from evenhand.records.people import User
+from evenhand.store import Store
 from evenhand.store.handing_out import HOLD, Absence, Lane, Shares, absences, is_free, share_out, week_start
 
 #: Columns of a drawn case that the balance can be split by.

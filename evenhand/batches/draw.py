@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from evenhand.batches.frame_file import FrameWriter, frame_hash
 from evenhand.batches.id_numbers import id_numbers
-from evenhand.batches.population import FrameWriter, LeftOut, Population, codes, collected, population
+from evenhand.batches.population import LeftOut, Population, codes, collected, population
 from evenhand.errors import SampleError
+from evenhand.records.batches import DrawnItem, DrawRecord
 from evenhand.statistics.arrays import Floats, Ints
 from evenhand.statistics.design import Design
 from evenhand.statistics.draw import pareto_draw, uniform
-from evenhand.store import DrawnItem, DrawRecord, Store
+from evenhand.store import Store
 from evenhand.workspace.files import atomic_path
 from evenhand.workspace.lake import scan_decisions, scan_scores
 from evenhand.workspace.workspace import Workspace
@@ -141,12 +143,6 @@ def _keep(
     if begin != len(pi):
         raise SampleError("the lake changed while the batch was drawn; draw again")
     return pl.concat(drawn).sort("_place").drop("_place"), tuple(sorted(versions)), later
-
-
-def frame_hash(file: Path) -> str:
-    """What a draw's record keeps of its frame file, to tell whether it is still the one that was drawn; 32 hex digits."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _draw_id(

@@ -15,23 +15,16 @@ from typing import NamedTuple, overload
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 
 from evenhand.errors import SampleError
-from evenhand.records.decision import DOMAINS
+from evenhand.records.columns import DECISIONS, DOMAINS, FRAME, MAY, SCORES
 from evenhand.records.policy import PolicyVersion
 from evenhand.records.verdict import settled_by, without_settled
 from evenhand.statistics.arrays import Ints
 from evenhand.store import Store
-from evenhand.workspace.lake import DECISIONS, SCORES, decision_files, scan_decisions, score_file
+from evenhand.workspace.lake import decision_files, scan_decisions, score_file
 from evenhand.workspace.workspace import Workspace
 
-#: What else a frame keeps of a decision: when it was made, how often it was seen, and what it shares with others.
-ABOUT = ("decided_at", "exposure", "text_hash", "conversation_id")
-#: Where each error class can occur at all.
-MAY = ("may_over", "may_under", "may_wrong")
-FRAME = ("decision_id", *DOMAINS, *ABOUT, "p_overturn", *MAY)
-_ROW_GROUP = 1 << 17
 _POLICY = ["policy_version", "area", "label"]
 
 
@@ -205,30 +198,6 @@ def coded(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame | pl.LazyFrame:
     """The frame with categorical DOMAINS: four bytes a value instead of a text."""
     known = frame.lazy().collect_schema().names()
     return frame.with_columns(pl.col(name).cast(pl.Categorical) for name in DOMAINS if name in known)
-
-
-class FrameWriter:
-    """Writes a frame to one Parquet file, part by part, so that it never has to be in memory whole."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self._writer: pq.ParquetWriter | None = None
-
-    def __enter__(self) -> FrameWriter:
-        return self
-
-    def write(self, rows: pl.DataFrame) -> None:
-        """Append `rows`, whose columns are those of the first part."""
-        table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self.file, table.schema, compression="lz4", use_dictionary=list(DOMAINS)
-            )
-        self._writer.write_table(table, row_group_size=_ROW_GROUP)
-
-    def __exit__(self, *problem: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
 
 
 def codes(frame: pl.DataFrame, columns: Sequence[str]) -> Ints:

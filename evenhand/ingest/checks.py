@@ -9,7 +9,7 @@ import polars as pl
 
 from evenhand.errors import IngestError
 from evenhand.ingest.readers import BadRow, Chunk, printable
-from evenhand.records.decision import FIRST_TIME, LAST_TIME, MAX_TEXT, NumberRule
+from evenhand.records.checks import FIRST_TIME, LAST_TIME, MAX_TEXT, NumberRule
 from evenhand.records.policy import PolicyVersion
 
 Check = tuple[str, pl.Expr, pl.Expr]  # column, true where the row is bad, reason (a text expression)

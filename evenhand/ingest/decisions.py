@@ -20,10 +20,11 @@ from evenhand.errors import IngestError, OutsideError
 from evenhand.ingest import checks
 from evenhand.ingest.quarantine import IngestReport, Quarantine
 from evenhand.ingest.readers import BadRow, printable, read_rows
-from evenhand.records.decision import EXPOSURE
+from evenhand.records.checks import EXPOSURE
+from evenhand.records.columns import DECISIONS
 from evenhand.records.policy import PolicyVersion
 from evenhand.workspace.files import refused_by_disk
-from evenhand.workspace.lake import DECISIONS, decision_files
+from evenhand.workspace.lake import decision_files
 from evenhand.workspace.workspace import Workspace
 
 REQUIRED = (

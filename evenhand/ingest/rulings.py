@@ -10,8 +10,10 @@ from evenhand.errors import IngestError, PolicyError, RecordError
 from evenhand.ingest import checks
 from evenhand.ingest.quarantine import IngestReport, Quarantine
 from evenhand.ingest.readers import BadRow, printable, read_rows
-from evenhand.records.decision import CONFIDENCE, Ruling, decision_id
+from evenhand.records.checks import CONFIDENCE
+from evenhand.records.decision import decision_id
 from evenhand.records.policy import PolicyVersion
+from evenhand.records.ruling import Ruling
 from evenhand.store import Store
 from evenhand.workspace.workspace import Workspace
 

@@ -16,7 +16,8 @@ from evenhand.rates.notes import Note, WithoutViews, about
 from evenhand.rates.panel import panel_phase
 from evenhand.rates.question import PERIODS, Question
 from evenhand.rates.reviewed_frame import Reviewed
-from evenhand.records.decision import DOMAINS, EXPOSURE
+from evenhand.records.checks import EXPOSURE
+from evenhand.records.columns import DOMAINS
 from evenhand.records.verdict import is_error_of
 from evenhand.statistics.arrays import Bools, Floats, Ints
 from evenhand.statistics.estimator import (

@@ -10,7 +10,7 @@ from typing import Literal
 import polars as pl
 
 from evenhand.errors import EstimateError
-from evenhand.records.decision import DOMAINS
+from evenhand.records.columns import DOMAINS
 from evenhand.statistics.repeated_looks import ONE_LOOK, Looks
 
 #: Parts of the day a decision was made (UTC) that a rate can be split by, and how polars names them.

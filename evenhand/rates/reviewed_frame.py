@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from evenhand.batches.draw import frame_hash
-from evenhand.batches.population import ABOUT, coded
+from evenhand.batches.frame_file import frame_hash
+from evenhand.batches.population import coded
 from evenhand.errors import EstimateError
 from evenhand.rates.notes import (
     DatedLater,
@@ -25,8 +25,10 @@ from evenhand.rates.notes import (
 )
 from evenhand.rates.question import PERIODS, Question
 from evenhand.rates.unfinished_batches import partly_reviewed
+from evenhand.records.batches import DrawRecord
+from evenhand.records.columns import ABOUT
 from evenhand.records.verdict import is_settled, with_verdicts
-from evenhand.store import DrawRecord, Store
+from evenhand.store import Store
 from evenhand.workspace.lake import scan_decisions
 from evenhand.workspace.workspace import Workspace
 

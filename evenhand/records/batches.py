@@ -1,16 +1,13 @@
-"""Records that only the store hands out: draws, drawn items, people, the live-model ledger."""
+"""Review batches as they are stored: the draw, its items, who has which case, and how far it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from evenhand.errors import RecordError
-
-Role = Literal["sme", "ml", "management", "admin"]
-ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,68 +91,6 @@ class DrawnItem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class User:
-    """A person who uses the app. No markets or languages given means all."""
-
-    user_id: str
-    role: Role
-    markets: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()  # BCP 47
-    capacity: int | None = None  # cases of review batches a week; None: no limit
-    away_since: date | None = None
-    away_until: date | None = None  # first day back; None with `away_since`: until told otherwise
-
-    def __post_init__(self) -> None:
-        if self.role not in ROLES:
-            raise RecordError(f"user {self.user_id}: role {self.role!r} is unknown; use {', '.join(ROLES)}")
-        if self.capacity is not None and self.capacity < 0:
-            raise RecordError(
-                f"user {self.user_id}: a capacity of {self.capacity} cases a week; give 0 or more, or none for no limit"
-            )
-        if self.away_since and self.away_until and self.away_since >= self.away_until:
-            raise RecordError(
-                f"user {self.user_id}: away from {self.away_since} and back on {self.away_until}; give a later first day back"
-            )
-
-    def is_away(self, day: date) -> bool:
-        """Whether the person is away on this day (UTC)."""
-        started = self.away_since is not None and self.away_since <= day
-        return started and (self.away_until is None or day < self.away_until)
-
-    def can_rule(self, market: str, language: str) -> bool:
-        """Whether cases of this market and language are theirs to rule."""
-        return (not self.markets or market in self.markets) and reads(self.languages, language)
-
-
-def reads(languages: Sequence[str], language: str) -> bool:
-    """Whether somebody who reads `languages` reads this one too; none given means all.
-
-    >>> reads(("pt", "en"), "pt-BR"), reads(("zh-Hant",), "zh"), reads(("th",), "und")
-    (True, False, False)
-    """
-    return not languages or any(language == one or language.startswith(f"{one}-") for one in languages)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiveModel:
-    """One line of the ledger: from `since` on, this model was live for this policy version."""
-
-    model_version: str
-    policy_version: str
-    since: datetime
-    by: str
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AddResult:
-    """How many rulings were new, and how many were there already."""
-
-    added: int
-    duplicates: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class OpenItem:
     """A drawn case that is neither ruled nor skipped, and who had it last."""
 
@@ -202,35 +137,3 @@ class QueueProgress:
     def open(self) -> int:
         """Items neither ruled nor skipped."""
         return self.total - self.ruled - self.skipped
-
-
-@dataclass(frozen=True, kw_only=True)
-class Improvement:
-    """A slice whose error rate stood out, and what was done about it."""
-
-    improvement_id: str
-    where: Mapping[str, str]
-    found: Mapping[str, Any]  # what was measured when it was opened
-    opened_at: datetime
-    opened_by: str
-    owner: str = ""
-    cause: str = ""
-    due: str = ""  # a day like 2026-03-01
-    action: str = ""
-    acted_at: datetime | None = None  # when the action was first written down
-    measured: tuple[Mapping[str, Any], ...] = ()  # re-measures, oldest first
-    closed: str = ""  # why; empty while open
-
-    @property
-    def open(self) -> bool:
-        """Whether somebody should still do something."""
-        return not self.closed
-
-    def after(self, kind: str, record: Mapping[str, Any], at: datetime) -> Improvement:
-        """As the next event of its log leaves it."""
-        if kind == "measured":
-            return replace(self, measured=(*self.measured, record))
-        if kind == "closed":
-            return replace(self, closed=record["reason"])
-        acted = at if record.get("action") and self.acted_at is None else self.acted_at
-        return replace(self, **record, acted_at=acted)

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from evenhand.errors import PolicyError
-from evenhand.records.decision import ErrorClass
+from evenhand.records.ruling import ErrorClass
 
 SEVERITIES = ("none", "low", "medium", "high", "critical")
 

@@ -14,12 +14,14 @@ from evenhand.rates.notes import Note
 from evenhand.rates.question import Question
 from evenhand.rates.reviewed_frame import with_periods
 from evenhand.rates.table import EstimateTable, measure_draws, table_of
-from evenhand.records.decision import DOMAINS
+from evenhand.records.batches import DrawRecord, QueueProgress
+from evenhand.records.columns import DOMAINS
+from evenhand.records.improvement import Improvement
 from evenhand.report.agreement import Agreement, agreement
 from evenhand.report.confusions import ConfusionRate, confusion_rates
 from evenhand.report.skipped import Skipped, skipped
 from evenhand.statistics.change import Change, change
-from evenhand.store import DrawRecord, Improvement, QueueProgress, Store
+from evenhand.store import Store
 from evenhand.wording.asked import Asked
 from evenhand.wording.words import Names, day
 from evenhand.workspace.workspace import Workspace

@@ -9,7 +9,8 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from evenhand.errors import SampleError
-from evenhand.records.batches import DrawnItem, Handout, OpenItem, User
+from evenhand.records.batches import DrawnItem, Handout, OpenItem
+from evenhand.records.people import User
 from evenhand.store.base import StoreBase, values
 from evenhand.store.draws import ITEM_FIELDS
 from evenhand.store.handing_out import HOLD, Absence, absences, first_for, week_start

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 
-from evenhand.records.batches import OpenItem, User
+from evenhand.records.batches import OpenItem
+from evenhand.records.people import User
 
 HOLD = timedelta(hours=1)  # a case that was handed out and not ruled on goes to the next who asks after this
 Absence = Literal["away", "capacity"]

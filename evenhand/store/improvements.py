@@ -10,8 +10,8 @@ from uuid import uuid4
 from sqlalchemy import select
 
 from evenhand.errors import UserError
-from evenhand.records.batches import Improvement
-from evenhand.records.decision import CAUSES
+from evenhand.records.improvement import Improvement
+from evenhand.records.ruling import CAUSES
 from evenhand.store.base import StoreBase
 from evenhand.store.base import note as audit_note
 from evenhand.store.tables import ImprovementEventRow

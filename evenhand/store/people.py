@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from evenhand.errors import UserError
-from evenhand.records.batches import LiveModel, User
+from evenhand.records.live_model import LiveModel
+from evenhand.records.people import User
 from evenhand.store.base import StoreBase, values
 from evenhand.store.base import note as audit_note
 from evenhand.store.tables import LiveRow, UserRow

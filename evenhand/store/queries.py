@@ -56,5 +56,5 @@ def in_slice(
         tags = [func.substr(ItemRow.language, 1, len(one) + 1) == f"{one}-" for one in languages]
         wanted.append(
             or_(ItemRow.language.in_(languages), *tags)
-        )  # as `evenhand.records.batches.reads` has it
+        )  # as `evenhand.records.people.reads` has it
     return and_(*wanted)

@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from evenhand.errors import RecordError, SampleError, UserError
-from evenhand.records.batches import AddResult
-from evenhand.records.decision import Ruling, decision_id
+from evenhand.records.decision import decision_id
+from evenhand.records.ruling import AddResult, Ruling
 from evenhand.store.base import CHUNK, StoreBase, note
 from evenhand.store.queries import is_current
 from evenhand.store.tables import DrawRow, ItemRow, RulingRow, UndoRow

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from evenhand.rates import notes as n
-from evenhand.records.decision import EXPOSURE
+from evenhand.records.checks import EXPOSURE
 from evenhand.wording.words import capital, day
 
 Named = Callable[[str, datetime], str]

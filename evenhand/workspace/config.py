@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evenhand.errors import ConfigError
-from evenhand.records.decision import DOMAINS
+from evenhand.records.columns import DOMAINS
 
 N = TypeVar("N", int, float)
 

@@ -7,54 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
+from evenhand.records.columns import DECISIONS, SCORES
 from evenhand.workspace.workspace import Workspace
-
-UTC_TIME = pl.Datetime("us", "UTC")
-
-#: Columns of a decision file. `content_hash` tells a repeated row from a changed one.
-DECISIONS = pl.Schema(
-    [
-        ("decision_id", pl.String),
-        ("case_id", pl.String),
-        ("text", pl.String),
-        ("language", pl.String),
-        ("market", pl.String),
-        ("queue", pl.String),
-        ("area", pl.String),
-        ("policy_version", pl.String),
-        ("label", pl.String),
-        ("moderator_id", pl.String),
-        ("decided_at", UTC_TIME),
-        ("team", pl.String),
-        ("content_type", pl.String),
-        ("author_id", pl.String),
-        ("exposure", pl.Float64),
-        ("action", pl.String),
-        ("severity", pl.String),
-        ("conversation_id", pl.String),
-        ("text_hash", pl.String),
-        ("content_hash", pl.UInt64),
-    ]
-)
-
-#: Columns of a score file.
-SCORES = pl.Schema(
-    [
-        ("decision_id", pl.String),
-        ("case_id", pl.String),
-        ("area", pl.String),
-        ("moderator_id", pl.String),
-        ("label", pl.String),
-        ("policy_version", pl.String),
-        ("p_overturn", pl.Float64),
-        ("predicted_label", pl.String),
-        ("p_predicted", pl.Float64),
-        ("p_decided", pl.Float64),
-        ("reasons", pl.String),
-        ("support", pl.String),
-        ("model_version", pl.String),
-    ]
-)
 
 
 def _day(file: Path) -> date:
