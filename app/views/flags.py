@@ -144,7 +144,7 @@ def _table(rows: pl.DataFrame, user: User, *, ruled: bool) -> dict[str, Any] | N
 
     rulings = (
         title("ruled_label").alias("ruled"),
-        pl.col("verdict").str.to_titlecase(),
+        pl.col("verdict").str.replace("_", " ").str.to_titlecase(),
         "sme_id",
         pl.col("ruled_at").dt.date().alias("ruled_on"),
     )
@@ -228,8 +228,9 @@ def _ruling(case: dict[str, Any]) -> None:
     if case["verdict"] is None:
         return
     label = session.label(case["policy_version"], case["area"], case["ruled_label"])
-    why = f" · {spoken(case['error_class']).lower()}" if case["error_class"] else ""
-    kicker = f"{case['verdict']} by {case['sme_id']} · {case['ruled_at']:%d %b %Y}{why}"
+    named = case["error_class"] not in (None, case["verdict"])
+    why = f" · {spoken(case['error_class']).lower()}" if named else ""
+    kicker = f"{spoken(case['verdict']).lower()} by {case['sme_id']} · {case['ruled_at']:%d %b %Y}{why}"
     st.html(box(kicker, f"{label.title} ({label.clause_id})", label.clause_for(case["market"])))
 
 

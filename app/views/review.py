@@ -19,6 +19,7 @@ from evenhand.errors import UserError
 from evenhand.records.batches import Act, DrawnItem, DrawRecord
 from evenhand.records.people import User
 from evenhand.records.ruling import CAUSES, ERROR_CLASSES, Ruling
+from evenhand.records.verdict import LABEL_CLASSES
 from evenhand.wording.words import spoken
 
 SKIP_REASONS = (
@@ -123,7 +124,10 @@ def _told(act: Act) -> str:
     if act.kind == "skip":
         return f"{item.case_id}: skipped, {act.reason}."
     title = session.label(item.policy_version, item.area, act.label).title
-    verdict = f"overturned to {title}" if act.error_class is not None else f"agreed, {title}"
+    if act.error_class == "policy_unclear":
+        verdict = f"policy unclear, {title}"
+    else:
+        verdict = f"overturned to {title}" if act.error_class is not None else f"agreed, {title}"
     return f"{item.case_id}: {verdict}. The model gave an overturn {item.p_overturn:.0%}."
 
 
@@ -276,7 +280,9 @@ def _overturn(item: DrawnItem, user: User, *, blind: bool) -> None:
     ruled = state.get("ruled_label")
     if not blind:
         first, second = st.columns(2)
-        first.selectbox("Error class", ERROR_CLASSES, key="error_class", format_func=spoken, index=None)
+        by_labels = ruled and area.error_class(item.label, ruled)
+        fitting = [name for name in ERROR_CLASSES if name == by_labels or name not in LABEL_CLASSES]
+        first.selectbox("Error class", fitting, key="error_class", format_func=spoken, index=None)
         second.selectbox("Cause (optional)", CAUSES, key="cause", format_func=spoken, index=None)
     st.text_input("Note (optional)", key="note")
     _button(item, "Save", "save", "S", _rule, item, me, ruled, type="primary", disabled=ruled is None or unread)  # fmt: skip

@@ -117,6 +117,9 @@ class Report:
     enforced: Mapping[str, float]  # share of the decisions or views that enforce, by language; "" for all
     confusions: tuple[ConfusionRate, ...]
     confusions_seen: int
+    unclear: tuple[
+        Rates, ...
+    ]  # by area and decided label, where SMEs called the policy unclear; most cases first
     areas: tuple[
         Area, ...
     ]  # found by shares of decisions, as one SME would rule, for one look, whatever was asked
@@ -188,6 +191,7 @@ def collect(
         },
         confusions=confusions,
         confusions_seen=seen,
+        unclear=_unclear(measure),
         areas=_areas(store.improvements(), areas_in(plain)),
         skipped=skipped(ws, store, measure),
         agreement=agreement(measure, store),
@@ -300,6 +304,12 @@ def _split(measure: Measure, by: tuple[str, ...]) -> Split:
         return not known, -rates.total.rate if known else 0.0, tuple(rates.domain.values())
 
     return Split(by=by, rows=tuple(sorted(measure.rates(by), key=place)))
+
+
+def _unclear(measure: Measure) -> tuple[Rates, ...]:
+    """Findings about clauses: the labels on whose decisions SMEs called the policy unclear."""
+    found = [rates for rates in measure.rates(("area", "label")) if rates.policy_unclear.errors_found]
+    return tuple(sorted(found, key=lambda rates: -rates.policy_unclear.errors_found))
 
 
 def _areas(taken: Sequence[Improvement], found: Sequence[ImprovementArea]) -> tuple[Area, ...]:

@@ -68,7 +68,21 @@ def kinds(report: Report) -> tuple[str, str]:
     unclear = report.overall.policy_unclear
     return (
         f"{'. '.join(parts)}. They are shares of all {report.asked.unit} and are not netted: one kind never makes up for another.",
-        f"Where the policy itself was unclear is nobody's error and counted apart: {said(unclear)} ({evidence(unclear)}).",
+        f"Where the policy itself was unclear is nobody's error and counted apart: {said(unclear)} ({evidence(unclear)})."
+        f"{_clauses(report)}",
+    )
+
+
+def _clauses(report: Report) -> str:
+    """Which clause experts called unclear most often; empty where they called none so."""
+    if not report.unclear:
+        return ""
+    first, cases = report.unclear[0], report.overall.policy_unclear.errors_found
+    label = within(report.names.label(first.domain["area"], first.domain["label"]))
+    area = within(report.names.value("area", first.domain["area"]))
+    return (
+        f" Experts said so of {cases:,} {'case' if cases == 1 else 'cases'}, most often where moderators decided {label} ({area},"
+        f" {first.policy_unclear.errors_found:,}): look at that clause."
     )
 
 

@@ -46,6 +46,7 @@ def tables(report: Report) -> tuple[Table, ...]:
         trend_table(report),
         *(split_table(report, split) for split in report.splits),
         confusion_table(report),
+        unclear_table(report),
         area_table(report),
         dsa_table(report),
     )
@@ -167,6 +168,35 @@ def confusion_table(report: Report) -> Table:
             Column(name="Area"),
             Column(name="Decided"),
             Column(name="Expert rules"),
+            *rate_columns(f"Share of {report.asked.unit}"),
+            *EVIDENCE,
+        ),
+        rows=tuple(rows),
+    )
+
+
+def unclear_table(report: Report) -> Table:
+    """Findings about the policy: where SMEs could not tell by the clause."""
+    rows = [
+        (
+            report.names.value("area", rates.domain["area"]),
+            report.names.label(rates.domain["area"], rates.domain["label"]),
+            *rate_cells(rates.policy_unclear),
+            *evidence_cells(rates.policy_unclear),
+        )
+        for rates in report.unclear
+    ]
+    return Table(
+        key="unclear",
+        title="Unclear clauses",
+        caption=(
+            "Where experts called the policy unclear, by the label that moderators decided: a finding about the clause, nobody's"
+            f" error, and in no error rate. Share of the {report.asked.unit} with that label, with 95% interval{report.asked.held};"
+            " “errors found” are the cases in which an expert said so."
+        ),
+        columns=(
+            Column(name="Area"),
+            Column(name="Decided"),
             *rate_columns(f"Share of {report.asked.unit}"),
             *EVIDENCE,
         ),

@@ -102,6 +102,15 @@ def _confusions_and_areas(report: Report, place: Mapping[str, Any]) -> Iterator[
     for pair in report.confusions:
         named = {"area": pair.area, "label": pair.decided, "ruled_label": pair.ruled}
         yield {"table": "confusions", **place, **named, "outcome": "confusion", **_estimate(pair.share)}
+    for rates in report.unclear:
+        where = {name: rates.domain[name] for name in ("area", "label")}
+        yield {
+            "table": "unclear clauses",
+            **place,
+            **where,
+            "outcome": "policy_unclear",
+            **_estimate(rates.policy_unclear),
+        }
     for area in report.areas:
         taken = area.taken
         done = {name: getattr(taken, name) for name in ("owner", "cause", "action", "due")} if taken else {}

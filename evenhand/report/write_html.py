@@ -22,6 +22,7 @@ from evenhand.report.tables import (
     modelled_words,
     outcome_table,
     trend_table,
+    unclear_table,
 )
 from evenhand.statistics.estimator import Estimate
 from evenhand.wording.words import OUTCOME_NAMES, capital, day, evidence, percent, said, spoken
@@ -63,6 +64,7 @@ def write_html(report: Report, target: Path) -> None:
         outcome_table=slim(outcome_table(report)),
         trend_table=slim(trend_table(report)),
         confusions=slim(confusion_table(report)),
+        unclear=slim(unclear_table(report)),
         areas=slim(area_table(report)),
         dsa=slim(dsa_table(report)),
     )

@@ -287,6 +287,7 @@ def sheet_name(table: Table) -> str:
         "dsa": "DSA",
         "areas": "Improvement areas",
         "confusions": "Confusions",
+        "unclear": "Unclear clauses",
         "headline": "Headline",
         "trend": "Trend",
     }
