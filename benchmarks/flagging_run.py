@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 from votes import adapt
 
 from evenhand.records.policy import PolicyVersion, parse_policy
+from evenhand.similar.groups import groups
 from evenhand.statistics.estimator import recalibrate
 from evenhand.workspace.files import atomic_path
 from models.bundle import Manifest, ModelBundle
@@ -25,7 +26,6 @@ from models.flagger import FEATURES, Flagger
 from models.labels.classifier import EncoderClassifier, heads_of
 from models.labels.readings import Evidence, Taught
 from training.second_stage import decided_lessons, fit_flagger, group_folds
-from training.splits import groups
 
 Floats = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ _FILE = "learned.parquet"
 
 
 def save_learned(marks: frozenset[str], folder: Path) -> None:
-    """Write the `evenhand.gold.marks` of the rulings that the bundle in `folder` was fitted, tuned or calibrated on."""
+    """Write the `evenhand.similar.groups.marks` of the rulings that the bundle in `folder` was fitted, tuned or calibrated on."""
     pl.DataFrame({"mark": sorted(marks)}, schema={"mark": pl.String}).write_parquet(folder / _FILE)
 
 

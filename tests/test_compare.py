@@ -14,9 +14,10 @@ from streamlit.testing.v1 import AppTest
 from cli.main import evenhand, main
 from evenhand.batches.draw import make_draw
 from evenhand.errors import ModelError
-from evenhand.gold import gold, groups, marks, unseen
+from evenhand.gold import gold
 from evenhand.ingest import ingest_rulings
 from evenhand.records.decision import Ruling
+from evenhand.similar.groups import groups, marks, unseen
 from evenhand.store import User
 from evenhand.synthetic import generate
 from models import promotion

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 import evenhand
 from evenhand.errors import TrainingError
-from evenhand.gold import gold, groups, marks
+from evenhand.gold import gold
 from evenhand.records.policy import PolicyVersion
+from evenhand.similar.groups import groups, marks
 from evenhand.store import Store
 from evenhand.workspace.lake import scan_decisions
 from evenhand.workspace.progress import Progress

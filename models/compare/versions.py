@@ -15,7 +15,8 @@ import polars as pl
 
 from evenhand import __version__
 from evenhand.errors import ModelError
-from evenhand.gold import gold, groups, unseen
+from evenhand.gold import gold
+from evenhand.similar.groups import groups, unseen
 from evenhand.store import Store
 from evenhand.workspace.files import write_text
 from evenhand.workspace.lake import decision_files
