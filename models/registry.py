@@ -20,7 +20,10 @@ from evenhand.workspace.workspace import Workspace
 
 quiet()
 
+import datasets  # noqa: E402
 import mlflow  # noqa: E402  telemetry is switched off first
+from mlflow.data.code_dataset_source import CodeDatasetSource  # noqa: E402
+from mlflow.data.huggingface_dataset import HuggingFaceDataset  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
@@ -52,6 +55,14 @@ class Version:
     created_at: datetime
     n_rulings: int
     metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Input:
+    """Data that a version was made from, and the digest that it is known by. MLflow gets columns and sizes, never a row."""
+
+    rows: datasets.Dataset
+    digest: str
 
 
 class Registry:
@@ -87,8 +98,12 @@ class Registry:
         params: Mapping[str, Any],
         metrics: Mapping[str, Any],
         policy_versions: tuple[str, ...],
+        inputs: Mapping[str, Input],
     ) -> str:
-        """Log the bundle folder with its metrics and register it as `challenger`; returns the version's number."""
+        """Log the bundle folder with its metrics and register it as `challenger`; returns the version's number.
+
+        `inputs`: the data that it was made from, by what they were for ("training").
+        """
         overall = {k: float(v) for k, v in metrics.get("overall", {}).items() if isinstance(v, int | float)}
         tags = {
             "policy_versions": json.dumps(list(policy_versions)),
@@ -101,6 +116,10 @@ class Registry:
             mlflow.log_params({k: str(v)[:500] for k, v in params.items()})
             mlflow.log_metrics(overall)
             mlflow.log_dict(dict(metrics), "metrics.json")
+            source = CodeDatasetSource({name: str(params[name]) for name in ("data_hash", "code_version")})
+            for name, data in inputs.items():
+                shown = HuggingFaceDataset(data.rows, source, name=f"rulings-{name}", digest=data.digest)
+                mlflow.log_input(shown, context=name)
             with contextlib.redirect_stderr(
                 io.StringIO()
             ):  # MLflow announces the version; we do so ourselves
