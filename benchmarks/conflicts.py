@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evenhand.similar.conflicts import SIMILAR, group_texts
+from evenhand.similar.near_duplicates import SIMILAR, group_texts
 from evenhand.synthetic.generate import phrases
 
 HAN = "今天我们在市场看见一只小猫它喜欢吃鱼也爱睡觉朋友说明年春天要去山上画画唱歌骑车看花老师送给学生新书和蓝色雨伞"

@@ -16,22 +16,22 @@ from scipy.special import expit, logit
 from votes import adapt
 
 from evenhand.records.policy import PolicyVersion, parse_policy
+from evenhand.similar.groups import groups
 from evenhand.statistics.estimator import recalibrate
 from evenhand.workspace.files import atomic_path
 from models.bundle import Manifest, ModelBundle
 from models.encoders.encoder import Encoder, load_encoder
 from models.explain.precedents import Precedents
 from models.flagger import FEATURES, Flagger
-from models.labels.classifier import EncoderClassifier, heads_of
-from models.labels.readings import Evidence, Taught
+from models.labels.classifier import EncoderClassifier, build_heads
+from models.labels.readings import Lessons, Readings
 from training.second_stage import decided_lessons, fit_flagger, group_folds
-from training.splits import groups
 
 Floats = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parents[1]
 CODE = [  # what a run's scores depend on
     ROOT / "models" / f"{name}.py"
-    for name in ("baseline", "linear", "evidence", "flagging", "bundle", "classifier", "encoder")
+    for name in ("baseline", "linear", "readings", "flagging", "bundle", "classifier", "encoder")
 ] + [
     ROOT / "training" / "second_stage.py", ROOT / "training" / "splits.py", ROOT / "evenhand" / "estimation.py",
     *(ROOT / "benchmarks" / f"{name}.py" for name in ("flagging_run", "flagging_peers", "votes", "public_sets")),
@@ -109,7 +109,7 @@ def run_one(asked: Asked, folder: Path, cache: Path, encoder: Encoder) -> pl.Dat
 
 
 def prior_terms(flagger: Flagger) -> list[float]:
-    """Intercept and the evidence's coefficients, for `--prior`."""
+    """Intercept and the coefficients of the readings, for `--prior`."""
     return [flagger.bias, *flagger.coef[: FEATURES.index("moderator_history")].tolist()]
 
 
@@ -140,7 +140,7 @@ def ours(
     use_history: bool,
 ) -> tuple[ModelBundle, Floats]:
     """Evenhand's bundle, taught by the rulings, and its p_overturn of every decision."""
-    heads, where = heads_of([policy])
+    heads, where = build_heads([policy])
     key_of = {key.rpartition("/")[2]: head for key, head in where.items()}
     placed = rows.with_columns(pl.col("area").replace_strict(key_of).alias("head"))
     labels = {key: spec.labels for key, spec in heads.items()}
@@ -151,11 +151,11 @@ def ours(
     here = np.flatnonzero(ruled)
     gold = placed[here]
     truth = [labels[head].index(label) for head, label in gold.select("head", "truth").iter_rows()]
-    taught = Taught(
+    taught = Lessons(
         gold["text"].to_list(), vectors[here], gold["head"].to_list(), np.array(truth, np.int64), np.ones(len(here)),
         fold[here],
     )  # fmt: skip
-    evidence, left_out = Evidence.fit(heads, taught, decided, decided_vectors)
+    readings, left_out = Readings.fit(heads, taught, decided, decided_vectors)
     bundle = ModelBundle(
         manifest=Manifest(
             policy_versions=(policy.version,), heads=where, encoder=encoder.name, encoder_revision=encoder.revision,
@@ -163,7 +163,7 @@ def ours(
         ),
         classifier=EncoderClassifier(encoder, heads),
         base=encoder,
-        evidence=evidence,
+        readings=readings,
         flagger=Flagger(use_history=use_history),
         precedents=Precedents(np.empty((0, encoder.dim), np.float32), pl.DataFrame()),
     )  # fmt: skip
@@ -204,7 +204,7 @@ def peers(
         dense = vectors[here] / long
         dense = np.asarray((dense - dense.mean(0)) * 20, np.float32)
         key = bundle.head_key(policy.version, one.name)
-        by_vector = bundle.evidence.vector_by_rulings
+        by_vector = bundle.readings.vector_by_rulings
         mine = [
             bundle.baseline.head_proba(grams, key),
             by_vector.head_proba(by_vector.features(vectors[here]), key),

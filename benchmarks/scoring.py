@@ -28,10 +28,10 @@ from transformers import TextClassificationPipeline as Pipeline  # noqa: E402
 
 from evenhand.synthetic import generate  # noqa: E402
 from evenhand.synthetic.sample_policies import sample_policies  # noqa: E402
-from models.bundle import base_of, encode  # noqa: E402
+from models.bundle import encode, load_base_encoder  # noqa: E402
 from models.encoders import bundled_e5  # noqa: E402
 from models.encoders.encoder import load_encoder  # noqa: E402
-from models.labels.classifier import EncoderClassifier, heads_of  # noqa: E402
+from models.labels.classifier import EncoderClassifier, build_heads  # noqa: E402
 
 
 def speed(work: Callable[[], object], n: int) -> float:
@@ -74,7 +74,7 @@ def main() -> None:
         "pipeline_batch_1": speed(lambda: peer(texts, truncation=True), len(texts)),
         "pipeline_batch_32": speed(lambda: peer(texts, batch_size=32, truncation=True), len(texts)),
     }
-    heads, _ = heads_of([policy for policy, _ in sample_policies()])
+    heads, _ = build_heads([policy for policy, _ in sample_policies()])
     model = EncoderClassifier(load_encoder(bundled_e5.NAME), heads).eval()
     found["tokens_per_text"] = round(float(np.mean([len(ids) for ids in model.encoder.tokens(texts)])), 1)
     found["evenhand_fp32"] = speed(lambda: model.proba(texts, "spam"), len(texts))
@@ -82,7 +82,7 @@ def main() -> None:
     model.use_int8()
     found["evenhand_int8"] = speed(lambda: model.proba(texts, "spam"), len(texts))
     found["int8_mean_change_of_p"] = round(float(np.abs(model.proba(texts, "spam") - before).mean()), 4)
-    base, column = base_of(model), pl.Series(texts)
+    base, column = load_base_encoder(model), pl.Series(texts)
     found["evenhand_score"] = speed(
         lambda: encode(model, base, column), len(texts)
     )  # fine-tuned and base encoder

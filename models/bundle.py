@@ -21,7 +21,7 @@ from models.explain.precedents import Precedents
 from models.flagger import Flagger, LabelView
 from models.labels.characters import CharBaseline
 from models.labels.classifier import EncoderClassifier, Floats
-from models.labels.readings import Evidence, VectorHeads
+from models.labels.readings import Readings, VectorHeads
 
 #: Weight of the encoder in the label that a text reads like; the character model has the rest.
 ENCODER_SHARE = 0.6
@@ -49,8 +49,8 @@ class ModelBundle:
 
     manifest: Manifest
     classifier: EncoderClassifier
-    base: Encoder  # as it was before fine-tuning: evidence from it has seen no ruling
-    evidence: Evidence
+    base: Encoder  # as it was before fine-tuning: its vectors have seen no ruling
+    readings: Readings
     flagger: Flagger
     precedents: Precedents
 
@@ -68,7 +68,7 @@ class ModelBundle:
     @property
     def baseline(self) -> CharBaseline:
         """The character model taught by rulings."""
-        return self.evidence.char_by_rulings
+        return self.readings.char_by_rulings
 
     def view(
         self,
@@ -79,7 +79,7 @@ class ModelBundle:
     ) -> LabelView:
         """What all label models say of each decision; `vectors` from `encode`, same order.
 
-        `by_rulings` stands in for the models taught by rulings (`Evidence.odds`).
+        `by_rulings` stands in for the models taught by rulings (`Readings.odds`).
         """
         keys = [self.head_key(v, a) for v, a in decisions.select("policy_version", "area").iter_rows()]
         texts, labels = decisions["text"].to_list(), decisions["label"].to_list()
@@ -98,7 +98,7 @@ class ModelBundle:
             for row, i in enumerate(here):
                 encoder[i], baseline[i] = by_encoder[row], by_baseline[row]
         ids = decisions["decision_id"].to_list()
-        odds = self.evidence.odds(grams, base, keys, decided, ids, by_rulings=by_rulings)
+        odds = self.readings.odds(grams, base, keys, decided, ids, by_rulings=by_rulings)
         return LabelView(encoder, baseline, odds, decided)
 
     def features(self, decisions: pl.DataFrame, view: LabelView) -> Floats:
@@ -121,7 +121,7 @@ class ModelBundle:
             pooled = self.encode(decisions["text"])
         view = self.view(decisions, pooled)
         features = self.features(decisions, view)
-        predicted, p_predicted, p_decided = self.reading(decisions, view)
+        predicted, p_predicted, p_decided = self.predict(decisions, view)
         return pl.DataFrame(
             {
                 "decision_id": decisions["decision_id"],
@@ -144,7 +144,7 @@ class ModelBundle:
         """The fine-tuned encoder's half of what `encode` gives."""
         return np.ascontiguousarray(np.split(vectors, 2, axis=1)[0])
 
-    def reading(
+    def predict(
         self, decisions: pl.DataFrame, view: LabelView
     ) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
         """The label that each text reads like, its probability, and that of the decided label, by both models."""
@@ -161,7 +161,7 @@ class ModelBundle:
         """Write safetensors, tokenizer and JSON to `folder`; nothing is pickled."""
         folder.mkdir(parents=True, exist_ok=True)
         self.classifier.save(folder)
-        self.evidence.save(folder)
+        self.readings.save(folder)
         self.flagger.save(folder)
         self.precedents.save(folder)
         write_text(folder / "manifest.json", json.dumps(asdict(self.manifest), ensure_ascii=False, indent=1))
@@ -176,8 +176,8 @@ class ModelBundle:
             return cls(
                 manifest=manifest,
                 classifier=classifier,
-                base=base_of(classifier, allow_download=allow_download),
-                evidence=Evidence.load(folder),
+                base=load_base_encoder(classifier, allow_download=allow_download),
+                readings=Readings.load(folder),
                 flagger=Flagger.load(folder),
                 precedents=Precedents.load(folder),
             )
@@ -195,7 +195,7 @@ def encode(classifier: EncoderClassifier, base: Encoder, texts: pl.Series) -> Fl
     return np.asarray(vectors[[place[text] for text in texts]])
 
 
-def base_of(classifier: EncoderClassifier, *, allow_download: bool = False) -> Encoder:
+def load_base_encoder(classifier: EncoderClassifier, *, allow_download: bool = False) -> Encoder:
     """The encoder that `classifier` was fine-tuned from, judging in 8 bits where it does."""
     tuned = classifier.encoder
     base = load_encoder(tuned.name, max_tokens=tuned.max_tokens, allow_download=allow_download)

@@ -1,6 +1,6 @@
-"""From evidence and context to a calibrated p_overturn, with reasons.
+"""From readings and context to a calibrated p_overturn, with reasons.
 
-The second stage is a small ridge logistic regression on evidence that had not seen the ruling it learns from, with histories that
+The second stage is a small ridge logistic regression on readings by models that had not seen the ruling it learns from, with histories that
 left the ruling's fold out; what it says of rulings outside its own fold is then calibrated (Platt), and the fine-tuned
 encoder corrects it as far as the rulings held back from the fine-tuning bear out. The ridge pulls toward a prior that works without
 a single ruling (`PRIOR`), so with few rulings a flag rests on what moderators decide on similar texts.
@@ -226,7 +226,7 @@ def _prior() -> Floats:
 
 
 def _design(features: Floats) -> Floats:
-    """Second-stage columns: evidence and histories, the same times "clean", and "clean"."""
+    """Second-stage columns: readings and histories, the same times "clean", and "clean"."""
     first, clean = features[:, :_SECOND], features[:, [_CLEAN]]
     return np.concatenate([first, first * clean, clean], axis=1)
 

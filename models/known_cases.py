@@ -9,12 +9,12 @@ import polars as pl
 _FILE = "learned.parquet"
 
 
-def save_learned(marks: frozenset[str], folder: Path) -> None:
-    """Write the `evenhand.gold.marks` of the rulings that the bundle in `folder` was fitted, tuned or calibrated on."""
+def save_known_cases(marks: frozenset[str], folder: Path) -> None:
+    """Write the `evenhand.similar.groups.marks` of the rulings that the bundle in `folder` was fitted, tuned or calibrated on."""
     pl.DataFrame({"mark": sorted(marks)}, schema={"mark": pl.String}).write_parquet(folder / _FILE)
 
 
-def load_learned(folder: Path) -> frozenset[str] | None:
-    """What `save_learned` wrote; None for a version that was trained before versions kept it."""
+def load_known_cases(folder: Path) -> frozenset[str] | None:
+    """What `save_known_cases` wrote; None for a version that was trained before versions kept it."""
     file = folder / _FILE
     return frozenset(pl.read_parquet(file)["mark"].to_list()) if file.exists() else None

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import sqlite3
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,12 +21,16 @@ from evenhand.workspace.workspace import Workspace
 
 quiet()
 
+import datasets  # noqa: E402
 import mlflow  # noqa: E402  telemetry is switched off first
+from mlflow.data.code_dataset_source import CodeDatasetSource  # noqa: E402
+from mlflow.data.huggingface_dataset import HuggingFaceDataset  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from models.bundle import ModelBundle  # noqa: E402
+from models.registry_paths import artifacts_location, path_here, settle_in  # noqa: E402
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 _REQUIREMENTS = [
@@ -54,31 +59,42 @@ class Version:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Input:
+    """Data that a version was made from, and the digest that it is known by. MLflow gets columns and sizes, never a row."""
+
+    rows: datasets.Dataset
+    digest: str
+
+
 class Registry:
     """The workspace's MLflow registry."""
 
     def __init__(self, ws: Workspace) -> None:
         self._ws = ws
         self._model = ws.config.registry.model_name
-        if not ws.config.registry.tracking_uri:
+        self._embedded = not ws.config.registry.tracking_uri
+        if self._embedded:
             ws.registry_dir.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(ws.tracking_uri)
         try:
             self._client = MlflowClient(ws.tracking_uri)
             self._experiment = self._experiment_id()
-        except (MlflowException, SQLAlchemyError, OSError) as problem:
+        except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as problem:
             raise OutsideError(
                 f"{ws.tracking_uri}: the model registry cannot be opened ({first_line(problem)}); check the file or the"
                 " server, and [registry] tracking_uri in evenhand.toml"
             ) from problem
 
     def _experiment_id(self) -> str:
+        """The experiment that runs go into, made at the first call; the files of an embedded registry are in the workspace."""
+        home = artifacts_location(self._ws) if self._embedded else None
         found = self._client.get_experiment_by_name(self._model)
-        if found is not None:
-            return str(found.experiment_id)
-        local = not self._ws.config.registry.tracking_uri
-        place = (self._ws.registry_dir / "artifacts").as_uri() if local else None
-        return str(self._client.create_experiment(self._model, artifact_location=place))
+        if found is None:
+            return str(self._client.create_experiment(self._model, artifact_location=home))
+        if home is not None and found.artifact_location != home:
+            settle_in(self._ws, found.experiment_id, found.artifact_location)
+        return str(found.experiment_id)
 
     def register(
         self,
@@ -87,8 +103,12 @@ class Registry:
         params: Mapping[str, Any],
         metrics: Mapping[str, Any],
         policy_versions: tuple[str, ...],
+        inputs: Mapping[str, Input],
     ) -> str:
-        """Log the bundle folder with its metrics and register it as `challenger`; returns the version's number."""
+        """Log the bundle folder with its metrics and register it as `challenger`; returns the version's number.
+
+        `inputs`: the data that it was made from, by what they were for ("training").
+        """
         overall = {k: float(v) for k, v in metrics.get("overall", {}).items() if isinstance(v, int | float)}
         tags = {
             "policy_versions": json.dumps(list(policy_versions)),
@@ -101,6 +121,10 @@ class Registry:
             mlflow.log_params({k: str(v)[:500] for k, v in params.items()})
             mlflow.log_metrics(overall)
             mlflow.log_dict(dict(metrics), "metrics.json")
+            source = CodeDatasetSource({name: str(params[name]) for name in ("data_hash", "code_version")})
+            for name, data in inputs.items():
+                shown = HuggingFaceDataset(data.rows, source, name=f"rulings-{name}", digest=data.digest)
+                mlflow.log_input(shown, context=name)
             with contextlib.redirect_stderr(
                 io.StringIO()
             ):  # MLflow announces the version; we do so ourselves
@@ -198,12 +222,21 @@ class Registry:
         return number
 
     def folder(self, version: str) -> Path:
-        """The bundle's folder on this machine (fetched from a tracking server if need be)."""
-        uri = f"models:/{self._model}/{self.number(version)}"
+        """The bundle's folder on this machine: in the workspace, or fetched from a tracking server."""
+        number = self.number(version)
+        uri = f"models:/{self._model}/{number}"
         try:
-            place = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+            if self._embedded:
+                place = path_here(self._ws, self._client.get_model_version_download_uri(self._model, number))
+            else:
+                place = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
         except (MlflowException, OSError) as problem:
             raise OutsideError(f"{uri}: the model's files cannot be read ({problem})") from problem
+        if self._embedded and not place.is_dir():
+            raise OutsideError(
+                f"{place}: the files of {self._model}-{number} are missing from this workspace; restore the folder from a"
+                " backup, or from the workspace that this one is a copy of"
+            )
         found = sorted(place.glob("artifacts/*/manifest.json"))
         if not found:
             raise ModelError(f"{uri}: holds no bundle; register the model again")

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "evenhand/store": {"errors", "records"},
     "evenhand/synthetic": {"errors", "records", "workspace"},
     "evenhand/ingest": {"errors", "records", "store", "workspace"},
-    "evenhand/gold": {"records", "similar", "store", "workspace"},
+    "evenhand/gold": {"records", "store", "workspace"},
     "evenhand/batches": {"errors", "records", "statistics", "store", "workspace"},
     "evenhand/flags": {"batches", "errors", "records", "store", "workspace"},
     "evenhand/rates": {"batches", "errors", "records", "statistics", "store", "workspace"},

@@ -14,16 +14,17 @@ from streamlit.testing.v1 import AppTest
 from cli.main import evenhand, main
 from evenhand.batches.draw import make_draw
 from evenhand.errors import ModelError
-from evenhand.gold import gold, groups, marks, unseen
+from evenhand.gold import gold
 from evenhand.ingest import ingest_rulings
 from evenhand.records.people import User
 from evenhand.records.ruling import Ruling
+from evenhand.similar.groups import groups, marks, unseen
 from evenhand.synthetic import generate
 from models import promotion
 from models.compare import versions as compare
 from models.compare.paired_slices import Difference, Slice
 from models.compare.versions import Checked, Comparison, check, kept
-from models.known_cases import load_learned, save_learned
+from models.known_cases import load_known_cases, save_known_cases
 from models.registry import Registry
 from models.scoring import score
 from training.train import train
@@ -106,15 +107,16 @@ class Rivals:
         self.registry.promote("1")
         turned = self.registry.load("1")
         turned.flagger.slope *= -1
-        self.register(turned, "turned", load_learned(self.registry.folder("1")))
+        self.register(turned, "turned", load_known_cases(self.registry.folder("1")))
         self.register(self.registry.load("2"), "old", None)
 
     def register(self, bundle, name: str, learned: frozenset[str] | None) -> None:
         folder = self.root / name
         bundle.save(folder)
         if learned is not None:
-            save_learned(learned, folder)
-        self.registry.register(folder, params={}, metrics={}, policy_versions=bundle.manifest.policy_versions)
+            save_known_cases(learned, folder)
+        versions = bundle.manifest.policy_versions
+        self.registry.register(folder, params={}, metrics={}, policy_versions=versions, inputs={})
 
     def rule_more(self) -> None:
         generate(seed=3, decisions=3_000, rulings=1_500, out_dir=self.root / "more")
@@ -163,7 +165,7 @@ def test_both_judge_the_same_rulings_that_neither_has_learned_from(rivals):
     found = check(rivals.ws, rivals.store, rivals.registry, "2", "champion").comparison
     rows = gold(rivals.ws, rivals.store)
     texts, named = rows["text"].to_list(), rows["conversation_id"].to_list()
-    learned = load_learned(rivals.registry.folder("1")) | load_learned(rivals.registry.folder("2"))
+    learned = load_known_cases(rivals.registry.folder("1")) | load_known_cases(rivals.registry.folder("2"))
     new = rows.filter(pl.Series(unseen(texts, named, groups(texts, named), learned)))
     assert found.n == new.height > 1_000 and found.overturned == (new["label"] != new["ruled_label"]).sum()
     assert {s.name: s.n for s in found.slices if s.by == "language"} == dict(
@@ -208,7 +210,7 @@ def test_a_policy_version_that_only_one_covers_is_left_out_and_named(rivals):
     bundle = rivals.registry.load("2")
     heads = {key: head for key, head in bundle.manifest.heads.items() if "2026-01" in key}
     narrow = replace(bundle, manifest=replace(bundle.manifest, heads=heads))
-    rivals.register(narrow, "narrow", load_learned(rivals.registry.folder("2")))
+    rivals.register(narrow, "narrow", load_known_cases(rivals.registry.folder("2")))
     found = check(rivals.ws, rivals.store, rivals.registry, "1", "challenger").comparison
     whole = check(rivals.ws, rivals.store, rivals.registry, "2", "champion").comparison
     by_version = {s.name: s.n for s in whole.slices if s.by == "policy_version"}

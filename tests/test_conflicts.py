@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from cli.main import evenhand
 from evenhand.ingest import ingest_decisions
-from evenhand.similar.conflicts import COLUMNS, conflicts, group_texts, lies
+from evenhand.similar.conflicts import COLUMNS, conflicts, lies
+from evenhand.similar.near_duplicates import group_texts
 from evenhand.similar.normal_form import normal_form, squashed
 from evenhand.synthetic import generate
 from evenhand.synthetic.sample_policies import sample_policies

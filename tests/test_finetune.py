@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -18,20 +19,32 @@ from evenhand.errors import TrainingError
 from evenhand.synthetic.sample_policies import sample_policies
 from evenhand.workspace.config import ModelConfig
 from models.encoders.encoder import load_encoder
-from models.labels.classifier import EncoderClassifier, heads_of
+from models.labels.classifier import EncoderClassifier, build_heads
 from training import finetune as module
-from training.examples import Examples
+from training.examples import FEATURES
 from training.finetune import batches, finetune, log_loss
+from training.training_set import TrainingSet, training_set
 
-HEADS, _ = heads_of([policy for policy, _ in sample_policies()])
+HEADS, _ = build_heads([policy for policy, _ in sample_policies()])
 WORDS = {0: ["cake", "run", "song"], 1: ["follow", "link", "bio"]}
 
 
-def examples(n: int, seed: int) -> Examples:
+def examples(n: int, seed: int, **columns) -> datasets.Dataset:
+    """Texts of two kinds with the label of their kind; `columns` stand in for what is said of them."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, n)
     texts = [" ".join(rng.choice(WORDS[int(label)], 3)) for label in labels]
-    return Examples(texts=texts, heads=["spam"] * n, labels=labels, weights=np.ones(n))
+    given = {"text": texts, "head": ["spam"] * n, "label": labels, "weight": np.ones(n), "place": range(n)}
+    return datasets.Dataset.from_dict({**given, **columns}, features=FEATURES)
+
+
+def read_by(model: EncoderClassifier, data: datasets.Dataset) -> TrainingSet:
+    """`data` as the model's encoder reads it, kept beside the encoder."""
+    return training_set(data, model.encoder, Path(model.encoder.name).with_suffix(".sets"))
+
+
+def tuned(model: EncoderClassifier, train: datasets.Dataset, validation: datasets.Dataset, **settings):
+    return finetune(model, read_by(model, train), read_by(model, validation), **settings)
 
 
 def a_model(folder: Path) -> EncoderClassifier:
@@ -44,49 +57,46 @@ CONFIG = ModelConfig(epochs=4, batch_size=8, learning_rate=1e-3, head_learning_r
 
 def test_training_lowers_the_loss_and_keeps_the_best_weights(tmp_path):
     model, held = a_model(tmp_path / "e"), examples(40, 2)
-    report = finetune(model, examples(120, 1), held, config=CONFIG, seed=1)
+    report = tuned(model, examples(120, 1), held, config=CONFIG, seed=1)
     assert min(report.validation_loss) < 0.5 * report.validation_loss[0]
-    assert log_loss(model, held) == pytest.approx(min(report.validation_loss), rel=1e-4)
+    assert log_loss(model, read_by(model, held)) == pytest.approx(min(report.validation_loss), rel=1e-4)
     assert report.best_epoch == int(np.argmin(report.validation_loss))
 
 
 def test_frozen_embeddings_stay_as_they_were(tmp_path):
     model = a_model(tmp_path / "e")
     before = model.body.embeddings.word_embeddings.weight.clone()
-    finetune(model, examples(40, 1), examples(20, 2), config=CONFIG, seed=1)
+    tuned(model, examples(40, 1), examples(20, 2), config=CONFIG, seed=1)
     assert torch.equal(before, model.body.embeddings.word_embeddings.weight)
 
 
 def test_training_stops_when_nothing_is_gained(tmp_path):
     config = ModelConfig(epochs=9, batch_size=8, learning_rate=1.0, head_learning_rate=1.0, patience=1)
-    report = finetune(a_model(tmp_path / "e"), examples(40, 1), examples(20, 2), config=config, seed=1)
+    report = tuned(a_model(tmp_path / "e"), examples(40, 1), examples(20, 2), config=config, seed=1)
     assert len(report.train_loss) < 9
 
 
 def test_weight_zero_teaches_nothing(tmp_path):
-    train = examples(300, 1)
-    model = a_model(tmp_path / "e")
-    half = np.arange(300) % 2 == 0
-    wrong = Examples(
-        texts=train.texts, heads=train.heads, labels=np.where(half, train.labels, 1 - train.labels),
-        weights=np.where(half, 1.0, 0.0),
-    )  # fmt: skip
-    finetune(model, wrong, examples(30, 2), config=CONFIG, seed=1)
+    model, half = a_model(tmp_path / "e"), np.arange(300) % 2 == 0
+    labels = np.array(examples(300, 1)["label"])
+    wrong = examples(300, 1, label=np.where(half, labels, 1 - labels), weight=np.where(half, 1.0, 0.0))
+    tuned(model, wrong, examples(30, 2), config=CONFIG, seed=1)
     held = examples(30, 3)
-    assert (model.proba(held.texts, "spam")[:, :2].argmax(1) == held.labels).mean() > 0.9
+    right = model.proba(held["text"][:], "spam")[:, :2].argmax(1) == np.array(held["label"])
+    assert right.mean() > 0.9
 
 
 def test_batches_hold_every_example_once_and_alike_in_length():
-    ids = [[1] * n for n in np.random.default_rng(0).integers(1, 100, 333)]
-    found = list(batches(ids, 16, np.random.default_rng(1)))
+    lengths = np.random.default_rng(0).integers(1, 100, 333)
+    found = list(batches(lengths, 16, np.random.default_rng(1)))
     assert sorted(i for places in found for i in places) == list(range(333))
-    spread = [max(len(ids[i]) for i in b) - min(len(ids[i]) for i in b) for b in found]
+    spread = [lengths[places].max() - lengths[places].min() for places in found]
     assert np.mean(spread) < 20
 
 
 def test_no_examples_say_so(tmp_path):
     with pytest.raises(TrainingError, match="no training examples"):
-        finetune(a_model(tmp_path / "e"), examples(0, 1), examples(5, 2), config=CONFIG, seed=1)
+        tuned(a_model(tmp_path / "e"), examples(0, 1), examples(5, 2), config=CONFIG, seed=1)
 
 
 _CHILD = """
@@ -98,19 +108,19 @@ import training.finetune as f
 keep = f._keep
 def slow(*args):
     keep(*args)
-    if args[2] == 2:
+    if args[2].epoch == 2:
         print("kept", flush=True)
         import time
         time.sleep(60)
 f._keep = slow
 model = t.a_model(Path(sys.argv[2]))
-f.finetune(model, t.examples(60, 1), t.examples(30, 2), config=t.CONFIG, seed=1, checkpoints=Path(sys.argv[3]))
+t.tuned(model, t.examples(60, 1), t.examples(30, 2), config=t.CONFIG, seed=1, checkpoints=Path(sys.argv[3]))
 """
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path):
     whole = a_model(tmp_path / "whole")
-    finetune(whole, examples(60, 1), examples(30, 2), config=CONFIG, seed=1)
+    tuned(whole, examples(60, 1), examples(30, 2), config=CONFIG, seed=1)
     call = [
         sys.executable,
         "-c",
@@ -126,7 +136,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path):
     child.wait()
     child.stdout.close()
     resumed = a_model(tmp_path / "again")
-    report = finetune(
+    report = tuned(
         resumed, examples(60, 1), examples(30, 2), config=CONFIG, seed=1, checkpoints=tmp_path / "c"
     )
     assert report.resumed_at_epoch == 2 and len(report.train_loss) == 4
@@ -140,7 +150,7 @@ def cut_after(epoch: int, monkeypatch, folder: Path, root: Path) -> Path:
 
     def interrupted(*args):
         keep(*args)
-        if args[2] == epoch:
+        if args[2].epoch == epoch:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -155,7 +165,7 @@ def run(folder: Path, root: Path, **changes):
     """Train the same model on the same examples, but for `changes`."""
     asked = {"train": examples(60, 1), "validation": examples(30, 2), "config": CONFIG, "seed": 1, **changes}
     model = asked.pop("model", None) or a_model(folder)
-    return finetune(model, asked.pop("train"), asked.pop("validation"), checkpoints=root, **asked)
+    return tuned(model, asked.pop("train"), asked.pop("validation"), checkpoints=root, **asked)
 
 
 def reworded() -> dict:
@@ -181,13 +191,13 @@ def reworded() -> dict:
 )
 def test_a_checkpoint_of_something_else_is_not_gone_on_from(tmp_path, monkeypatch, change, word):
     cut_after(2, monkeypatch, tmp_path / "e", tmp_path / "c")
-    train = examples(60, 1)
+    train = examples(60, 1).to_dict()
     encoder = load_encoder(tiny_encoder(tmp_path / "e"), max_tokens=32 if change == "max_tokens" else 128)
     torch.manual_seed(0)
     changes = {
-        "text": {"train": replace(train, texts=[*train.texts[:-1], "cake"])},
-        "weight": {"train": replace(train, weights=np.full(60, 0.5))},
-        "label": {"train": replace(train, labels=1 - train.labels)},
+        "text": {"train": examples(60, 1, text=[*train["text"][:-1], "cake"])},
+        "weight": {"train": examples(60, 1, weight=np.full(60, 0.5))},
+        "label": {"train": examples(60, 1, label=[1 - label for label in train["label"]])},
         "validation": {"validation": examples(30, 3)},
         "clause": {"model": EncoderClassifier(encoder, reworded())},
         "max_tokens": {"model": EncoderClassifier(encoder, HEADS)},

@@ -8,7 +8,7 @@ import pytest
 
 from evenhand.errors import TrainingError
 from evenhand.records.policy import Area, Label, PolicyVersion, diff_policies
-from models.labels.classifier import heads_of
+from models.labels.classifier import build_heads
 from training.examples import CARRIED, answers, covered, data_hash, enough, label_examples
 
 CLAUSES = {
@@ -50,7 +50,7 @@ def ruled(*rows: tuple[str, str, str], text: str = "a text", label: str = "ok") 
 
 def taught(rows: pl.DataFrame, policies: list[PolicyVersion]) -> list[tuple[str, str, float]]:
     """(head, ruled label, weight) of each example."""
-    heads, where = heads_of(policies)
+    heads, where = build_heads(policies)
     data = label_examples(rows, policies, heads, where)
     return [(row["head"], heads[row["head"]].labels[row["label"]], row["weight"]) for row in data.to_list()]
 
@@ -115,7 +115,7 @@ def test_what_rewords_nothing_makes_no_head_and_no_example(change):
     v3 = with_labels(replace(V2, version="v3"), change(V2))
     assert {found.kind for found in diff_policies(V2, v3)} <= {"severity_changed"}
     rows = ruled(("a", "v1", "spam"), ("b", "v1", "ok"), ("c", "v2", "scam"), ("d", "v2", "ok"))
-    assert set(heads_of([V1, V2, v3])[0]) == {"spam", "spam@v2"}
+    assert set(build_heads([V1, V2, v3])[0]) == {"spam", "spam@v2"}
     assert taught(rows, [V1, V2, v3]) == taught(rows, [V1, V2])
     assert taught(ruled(("c", "v3", "scam")), [V1, V2, v3]) == [("spam@v2", "scam", 1.0)]
 
@@ -127,14 +127,14 @@ def test_a_new_title_does_not_hinder_carrying_over():
 
 def test_another_label_that_means_not_violating_makes_a_new_head():
     v2 = with_labels(replace(V1, version="v2"), tuple(reversed(V1.areas[0].labels)))
-    heads, where = heads_of([V1, v2])
+    heads, where = build_heads([V1, v2])
     assert where == {"v1/spam": "spam", "v2/spam": "spam@v2"}
     assert heads["spam@v2"].labels[0] == "scam"
 
 
 def test_rulings_that_do_not_fit_their_policy_version_are_left_out_and_counted():
     policies = [V1, V2]
-    known = answers(policies, heads_of(policies)[1])
+    known = answers(policies, build_heads(policies)[1])
     rows = ruled(("a", "v1", "spam"), ("b", "v1", "engagement_bait"), ("c", "v9", "spam"), ("d", "v2", "ok"))
     kept, note = covered(rows, known)
     assert kept["case_id"].to_list() == ["a", "d"] and note.startswith("2 of 4 rulings were left out")

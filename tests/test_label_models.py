@@ -12,10 +12,10 @@ from models.encoders.bundled_e5 import NAME
 from models.encoders.encoder import load_encoder
 from models.encoders.int8 import Int8Linear
 from models.labels.characters import CharBaseline
-from models.labels.classifier import EncoderClassifier, heads_of
+from models.labels.classifier import EncoderClassifier, build_heads
 
 POLICIES = [policy for policy, _ in sample_policies()]
-HEADS, WHERE = heads_of(POLICIES)
+HEADS, WHERE = build_heads(POLICIES)
 
 
 @pytest.fixture

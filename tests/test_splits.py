@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evenhand.similar.groups import connected, groups
 from evenhand.similar.normal_form import normal_form
-from training.splits import PARTS, groups, split
+from training.splits import PARTS, split
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,21 @@ def test_letters_of_other_scripts_survive(text):
 def test_copies_and_named_groups_hang_together_through_chains():
     code = groups(["a b", "A  b!", "c d", "e f"], [None, "g", "g", None])
     assert code[0] == code[1] == code[2] != code[3]
+
+
+def test_a_group_is_called_after_its_first_case():
+    assert groups(["a", "b", "a"], [None, "talk", "talk"]).tolist() == [0, 0, 0]
+    assert groups([], []).tolist() == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=15))
+def test_what_is_linked_in_any_number_of_steps_is_one_part_and_nothing_else_is(links):
+    part = np.arange(12)
+    for _ in links:  # as slow as can be: every link, as often as the longest chain could need
+        for a, b in links:
+            part[part == max(part[a], part[b])] = min(part[a], part[b])
+    left, right = np.array(links, np.int64).reshape(-1, 2).T
+    assert connected(12, left, right).tolist() == part.tolist()
 
 
 def test_no_group_is_on_both_sides_and_the_test_part_is_the_newest():

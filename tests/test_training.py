@@ -4,15 +4,18 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
 import numpy as np
 import polars as pl
 import pytest
+from mlflow.tracking import MlflowClient
 from small_workspace import small_workspace
 
 import training.finetune
@@ -64,6 +67,28 @@ def test_no_artifact_is_a_pickle(trained):
     kinds = {file.suffix for file in registry.folder("champion").rglob("*") if file.is_file()}
     assert kinds == {".safetensors", ".json", ".parquet"}
     assert not [f for f in small.ws.registry_dir.rglob("*") if f.suffix in (".pkl", ".pickle", ".pt", ".bin")]
+
+
+def test_the_run_of_a_version_names_its_training_set_and_no_text_of_it(trained):
+    small, report, *_ = trained
+    client = MlflowClient(small.ws.tracking_uri)
+    run = client.get_run(client.get_model_version("evenhand", report.version).run_id)
+    named = {one.tags[0].value: one.dataset for one in run.inputs.dataset_inputs}
+    assert [tag.key for one in run.inputs.dataset_inputs for tag in one.tags] == ["mlflow.data.context"] * 2
+    kept = {
+        file.parent.name: datasets.Dataset.from_file(str(file))
+        for file in small.ws.training_dir.glob("*/examples.arrow")
+    }
+    assert set(named) == {"training", "validation"}
+    texts = []
+    for dataset in named.values():
+        rows = kept[dataset.digest]
+        assert json.loads(dataset.profile)["num_rows"] == len(rows) > 0
+        assert json.loads(dataset.source)["tags"]["data_hash"] == report.data_hash
+        texts += rows["text"][:]
+    assert len(kept[named["training"].digest]) > 5 * len(kept[named["validation"].digest])
+    database = "\n".join(sqlite3.connect(small.ws.registry_dir / "mlflow.db").iterdump())
+    assert "input_ids" in database and not [text for text in texts if text.replace("'", "''") in database]
 
 
 def test_a_clean_process_with_another_package_called_models_loads_it(trained, tmp_path):
@@ -170,11 +195,11 @@ def test_too_few_rulings_say_how_many_are_missing(tmp_path):
 
 
 def test_gold_carries_over_where_the_clause_did_not_change(trained):
-    from models.labels.classifier import heads_of
+    from models.labels.classifier import build_heads
 
     small, *_ = trained
     rows = gold(small.ws, small.store)
-    heads, where = heads_of(small.store.policies())
+    heads, where = build_heads(small.store.policies())
     data = label_examples(rows, small.store.policies(), heads, where).to_pandas()
     carried = data[(data["head"] == "spam@short-video/2026-02") & (data["weight"] < 1)]
     labels = heads["spam@short-video/2026-02"].labels
@@ -212,7 +237,7 @@ def test_promote_and_roll_back(trained):
 
 
 def _start(ws, *words: str) -> subprocess.Popen:
-    call = [sys.executable, "-m", "evenhand", "-w", str(ws.root), *words]
+    call = [sys.executable, "-m", "cli", "-w", str(ws.root), *words]
     return subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -303,7 +328,10 @@ def test_after_a_cut_and_a_new_wording_training_starts_anew_and_old_checkpoints_
     assert note_on_checkpoint(report) == (
         "the checkpoint of an earlier run could not be used (other examples, policy wordings), started anew"
     )
-    assert {folder.name for folder in small.ws.training_dir.iterdir()} == {left.name, "young"}
+    kept = [
+        folder.name for folder in small.ws.training_dir.iterdir() if not (folder / "examples.arrow").exists()
+    ]
+    assert set(kept) == {left.name, "young"}
     assert Registry(small.ws).load(report.version).manifest.policy_versions[-1] == "short-video/2026-03"
 
 

@@ -19,11 +19,11 @@ import evenhand
 from evenhand.workspace.config import ModelConfig
 from evenhand.workspace.files import atomic_path
 from models.labels.classifier import EncoderClassifier
-from training.examples import Examples
+from training.training_set import TrainingSet
 
 Tensors = dict[str, torch.Tensor]
 
-FORMAT = 2  # of the file; one more whenever its content or what a step of training does changes
+FORMAT = 3  # of the file; one more whenever its content or what a step of training does changes
 FILE = "epoch.safetensors"
 _KEEP_SECONDS = 24 * 3600  # a checkpoint written to since may be of a run that is still going
 #: Settings that change nothing of the fine-tuning, or that the fingerprint has from elsewhere. A new setting counts until it stands here.
@@ -48,7 +48,7 @@ class Kept:
 
 
 def fingerprint(
-    model: EncoderClassifier, train: Examples, validation: Examples, *, config: ModelConfig, seed: int
+    model: EncoderClassifier, train: TrainingSet, validation: TrainingSet, *, config: ModelConfig, seed: int
 ) -> dict[str, str]:
     """All that decides what fine-tuning gives, by a name that a person reads; taken before training.
 
@@ -58,7 +58,7 @@ def fingerprint(
     settings = {name: value for name, value in asdict(config).items() if name not in _OTHER_SETTINGS}
     return {
         "seed": str(seed),
-        "examples": _digest([_plain(train), _plain(validation)]),
+        "examples": _digest([train.examples, validation.examples]),
         "policy wordings": _digest([asdict(spec) for spec in model.heads.values()]),
         "settings": _digest(settings),
         "encoder": _digest(
@@ -73,15 +73,11 @@ def fingerprint(
     }
 
 
-def _plain(examples: Examples) -> list[Any]:
-    return [examples.texts, examples.heads, examples.labels.tolist(), examples.weights.tolist()]
-
-
 def _digest(value: object) -> str:
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def folder_of(root: Path, of: Mapping[str, str]) -> Path:
+def folder_for(root: Path, of: Mapping[str, str]) -> Path:
     """The folder under `root` that keeps the checkpoint of fingerprint `of`."""
     return root / _digest(of)
 

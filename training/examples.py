@@ -1,17 +1,14 @@
-"""Gold to examples for the label models."""
+"""Which examples the rulings give to the label models, and which rulings give none."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import datasets
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from evenhand.errors import TrainingError
 from evenhand.records.policy import PolicyVersion
@@ -21,17 +18,14 @@ ENOUGH = 50  # rulings below which nothing is trained
 CARRIED = 0.5  # weight of a ruling carried over to a reworded area, where its own clause did not change
 
 
-@dataclass(frozen=True, kw_only=True)
-class Examples:
-    """Texts with head key, index of the right label in that head, and weight; all of length n."""
-
-    texts: list[str]
-    heads: list[str]
-    labels: NDArray[np.int64]
-    weights: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.texts)
+#: Columns of the examples: a text with its head, the index of the right label in that head, its weight, the row it is from.
+FEATURES = datasets.Features(
+    text=datasets.Value("string"),
+    head=datasets.Value("string"),
+    label=datasets.Value("int64"),
+    weight=datasets.Value("float64"),
+    place=datasets.Value("int64"),
+)
 
 
 def answers(policies: Sequence[PolicyVersion], where: Mapping[str, str]) -> pl.DataFrame:
@@ -88,7 +82,7 @@ def data_hash(rows: pl.DataFrame) -> str:
 def label_examples(
     rows: pl.DataFrame, policies: list[PolicyVersion], heads: dict[str, HeadSpec], where: dict[str, str]
 ) -> datasets.Dataset:
-    """Examples for the label models: text, head, label index, weight, place in `rows`, by place. One a case and head.
+    """Examples for the label models, FEATURES, by place in `rows`. One a case and head.
 
     A ruling teaches the head of its own policy version with weight 1, and with weight CARRIED each other head that later
     versions give its area, where the ruled label's clause reads the same there. Of several rulings that would teach a head the
@@ -104,8 +98,8 @@ def label_examples(
         for key in carried[row["policy_version"], row["area"], row["ruled_label"]]:
             found.setdefault((row["case_id"], key), _example(row, heads[key], CARRIED))
     ordered = sorted(found.values(), key=lambda example: (example["place"], example["head"]))
-    names = ("text", "head", "label", "weight", "place")
-    return datasets.Dataset.from_dict({name: [row[name] for row in ordered] for name in names})
+    columns = {name: [row[name] for row in ordered] for name in FEATURES}
+    return datasets.Dataset.from_dict(columns, features=FEATURES)
 
 
 def _carried_to(
@@ -130,16 +124,4 @@ def _carried_to(
 
 def _example(row: dict[str, Any], spec: HeadSpec, weight: float) -> dict[str, object]:
     label = spec.labels.index(row["ruled_label"])
-    return {
-        "text": row["text"], "head": spec.key, "label": label, "weight": weight, "place": row["place"],
-    }  # fmt: skip
-
-
-def as_examples(data: datasets.Dataset) -> Examples:
-    """A dataset's columns as arrays."""
-    return Examples(
-        texts=list(data["text"]),
-        heads=list(data["head"]),
-        labels=np.array(data["label"], np.int64),
-        weights=np.array(data["weight"], np.float64),
-    )
+    return dict(zip(FEATURES, (row["text"], spec.key, label, weight, row["place"]), strict=True))

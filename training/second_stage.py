@@ -1,4 +1,4 @@
-"""The flagger's lesson: evidence and histories that had not seen each ruling, fold by fold."""
+"""What the flagger learns from: readings and histories that had not seen each ruling, fold by fold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.bundle import ModelBundle
 from models.encoders.encoder import Floats32
 from models.flagger import FEATURES, Floats, Ints
 from models.labels.characters import CharBaseline
-from models.labels.readings import GOLD_FOLDS, MOST, MOST_VECTORS, Taught, VectorHeads, fold_of, pick
+from models.labels.readings import GOLD_FOLDS, MOST, MOST_VECTORS, Lessons, VectorHeads, fold_by_id, pick
 
 
 def group_folds(group: Ints, seed: int) -> Ints:
@@ -25,21 +25,21 @@ def group_folds(group: Ints, seed: int) -> Ints:
     return np.array([folds[code] for code in group.tolist()], np.int64)
 
 
-def from_decisions(decisions: pl.DataFrame, labels: Ints, vectors: Floats32 | None) -> Taught:
+def from_decisions(decisions: pl.DataFrame, labels: Ints, vectors: Floats32 | None) -> Lessons:
     """Decisions (decision_id, text, head) as rows to learn from; `vectors` may be left out for the character models."""
-    return Taught(
+    return Lessons(
         texts=decisions["text"].to_list(),
         vectors=np.empty((decisions.height, 0), np.float32) if vectors is None else vectors,
         heads=decisions["head"].to_list(),
         labels=labels,
         weights=np.ones(decisions.height),
-        fold=fold_of(decisions["decision_id"].to_list()),
+        fold=fold_by_id(decisions["decision_id"].to_list()),
     )
 
 
 def decided_lessons(
     decisions: pl.DataFrame, labels: dict[str, tuple[str, ...]], pooled: Callable[[Sequence[str]], Floats32]
-) -> tuple[Taught, Taught]:
+) -> tuple[Lessons, Lessons]:
     """For the character and for the vector models: a random part of `decisions` (decision_id, text, label, head).
 
     `labels`: the labels of each head; `pooled`: vectors of texts by the base encoder. Identical texts are encoded once.
@@ -69,7 +69,7 @@ def fit_flagger(
     """Fit `bundle.flagger` on ruled decisions: each fold's features come from models and histories that left it out.
 
     `rows` as for `ModelBundle.judge` with `weight`; `vectors` from `ModelBundle.encode`; `wrong`: 1 where overturned; `fold` in
-    [0, GOLD_FOLDS); `seen`: where the fine-tuned encoder was taught by the ruling; `left_out` from `Evidence.fit`.
+    [0, GOLD_FOLDS); `seen`: where the fine-tuned encoder was taught by the ruling; `left_out` from `Readings.fit`.
     """
     flagger = bundle.flagger
     features = np.empty((rows.height, len(FEATURES)))

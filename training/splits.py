@@ -9,10 +9,6 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from evenhand.gold import groups
-
-__all__ = ["PARTS", "SHARES", "TEST_SHARE", "groups", "split"]
-
 PARTS = ("train", "validation", "calibration", "test")
 #: Shares of the groups that are not in the test part.
 SHARES = {"train": 0.66, "validation": 0.09, "calibration": 0.25}

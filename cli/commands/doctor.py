@@ -44,7 +44,11 @@ def _champion(workspace: Workspace) -> str:
     from models.registry import Registry
 
     registry = Registry(workspace)
-    return registry.name("champion")
+    name = registry.name("champion")
+    if workspace.config.registry.tracking_uri:
+        return name
+    registry.folder("champion")  # raises where its files are not in the workspace
+    return f"{name}, its files are in this workspace"
 
 
 def _lake(workspace: Workspace) -> str:

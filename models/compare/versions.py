@@ -15,14 +15,15 @@ import polars as pl
 
 from evenhand import __version__
 from evenhand.errors import ModelError
-from evenhand.gold import gold, groups, unseen
+from evenhand.gold import gold
+from evenhand.similar.groups import groups, unseen
 from evenhand.store import Store
 from evenhand.workspace.files import write_text
 from evenhand.workspace.lake import decision_files
 from evenhand.workspace.progress import Progress
 from evenhand.workspace.workspace import Workspace
 from models.compare.paired_slices import ENOUGH, ENOUGH_EACH, MARGIN, Difference, Slice, Verdict, compare_rows
-from models.known_cases import load_learned
+from models.known_cases import load_known_cases
 from models.registry import Registry
 
 _SEED = 20261125  # the same rulings give the same intervals
@@ -211,7 +212,7 @@ def _common(rows: pl.DataFrame, registry: Registry, names: tuple[str, str]) -> p
     group = groups(texts, named)
     keep = np.ones(rows.height, bool)
     for name in names:
-        learned = load_learned(registry.folder(name))
+        learned = load_known_cases(registry.folder(name))
         if learned is None:
             raise Incomparable(
                 f"{name} was trained before versions kept which rulings they learned from, so nobody can say what is new to"

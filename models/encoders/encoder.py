@@ -68,11 +68,15 @@ class Encoder:
 
     def pooled(self, texts: Sequence[str], prefix: str = "query: ") -> Floats32:
         """Mean-pooled vectors, shape (n, dim), in the order of `texts`; inference only."""
-        out = np.empty((len(texts), self.dim), np.float32)
+        return self.pooled_tokens(self.tokens(texts, prefix))
+
+    def pooled_tokens(self, ids: Sequence[list[int]]) -> Floats32:
+        """As `pooled`, of the token ids of each text."""
+        out = np.empty((len(ids), self.dim), np.float32)
         self.model.eval()
         with torch.inference_mode():
-            for places, ids in length_batches(self.tokens(texts, prefix)):
-                out[places] = self.pool(ids).numpy()
+            for places, batch in length_batches(ids):
+                out[places] = self.pool(batch).numpy()
         return out
 
     def embed(self, texts: Sequence[str], prefix: str = "query: ") -> Floats32:

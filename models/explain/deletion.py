@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.explain.split_words import Span, runs_of
+from models.explain.split_words import Span, joined_runs
 
 Floats = NDArray[np.float64]
 Words = frozenset[int]  # places in the list of a text's words
@@ -141,7 +141,7 @@ def log_odds(p: Floats) -> Floats:
 def _runs(words: Sequence[Span], limit: int) -> list[Words]:
     """The words in at most `limit` runs of neighbours, as places in `words`."""
     places = [(i, i + 1) for i in range(len(words))]
-    return [frozenset(range(a, b)) for a, b in runs_of(places, limit)]
+    return [frozenset(range(a, b)) for a, b in joined_runs(places, limit)]
 
 
 def _together(probe: _Probe, runs: Sequence[Words], alone: Floats) -> tuple[Words, float]:
@@ -198,7 +198,7 @@ def _shared_out(probe: _Probe, chosen: Words, gain: float, order: Sequence[Words
 def _pieces(chosen: Words, limit: int) -> list[Words]:
     """The places in `chosen` as at most `limit` runs, in order."""
     places = [(i, i + 1) for i in sorted(chosen)]
-    return [frozenset(i for i in chosen if a <= i < b) for a, b in runs_of(places, limit)]
+    return [frozenset(i for i in chosen if a <= i < b) for a, b in joined_runs(places, limit)]
 
 
 def _for_the_decision(

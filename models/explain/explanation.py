@@ -36,7 +36,7 @@ def explain(bundle: ModelBundle, decisions: pl.DataFrame) -> list[dict[str, Any]
     if decisions.is_empty():
         return []
     vectors = bundle.encode(decisions["text"])
-    predicted, p_predicted, _ = bundle.reading(decisions, bundle.view(decisions, vectors))
+    predicted, p_predicted, _ = bundle.predict(decisions, bundle.view(decisions, vectors))
     near = bundle.precedents.nearest(
         bundle.tuned(vectors),
         decisions["area"].to_list(),
@@ -80,7 +80,7 @@ def found_in(bundle: ModelBundle, row: dict[str, Any], spans: Sequence[Span], pr
 
 
 def reader(bundle: ModelBundle, head: str) -> Read:
-    """The label probabilities of `ModelBundle.reading`: encoder and character model mixed."""
+    """The label probabilities of `ModelBundle.predict`: encoder and character model mixed."""
     models: tuple[tuple[float, LabelModel], ...] = (
         (ENCODER_SHARE, bundle.classifier),
         (1 - ENCODER_SHARE, bundle.baseline),

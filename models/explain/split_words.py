@@ -54,7 +54,7 @@ def words(text: str, within: int | None = None) -> list[Span]:
     return found if within is None else [span for span in found if span[0] < within]
 
 
-def runs_of(spans: list[Span], limit: int) -> list[Span]:
+def joined_runs(spans: list[Span], limit: int) -> list[Span]:
     """Neighbours of `spans` joined into at most `limit` runs of nearly equal count."""
     if len(spans) <= limit:
         return spans

@@ -45,6 +45,12 @@ class CharBaseline(LinearHeads):
         self.idf = np.asarray(TfidfTransformer(sublinear_tf=True).fit(counts).idf_, np.float32)
         return self._scaled(counts)
 
+    def untaught(self) -> CharBaseline:
+        """A model of the same features that has learned no label yet."""
+        model = CharBaseline(self.heads)
+        model.idf = self.idf
+        return model
+
     def proba(self, texts: Sequence[str], head: str) -> Floats:
         """Probabilities of the labels of `head`, shape (n, labels), rows sum to 1."""
         return self.head_proba(self.features(texts), head)

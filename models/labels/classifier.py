@@ -58,7 +58,7 @@ class LabelModel(Protocol):
         ...
 
 
-def heads_of(policies: Sequence[PolicyVersion]) -> tuple[dict[str, HeadSpec], dict[str, str]]:
+def build_heads(policies: Sequence[PolicyVersion]) -> tuple[dict[str, HeadSpec], dict[str, str]]:
     """Heads by key, and "version/area" -> head key.
 
     Versions in which an area's clauses read the same, label by label, share a head, whatever the titles, severities and order of

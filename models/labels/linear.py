@@ -1,4 +1,4 @@
-"""Linear label models over fixed features, one a head: the cheap learners that evidence is made of."""
+"""Linear label models over fixed features, one a head: the cheap learners behind the readings."""
 
 from __future__ import annotations
 

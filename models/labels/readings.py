@@ -14,10 +14,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix
 from scipy.special import logit
@@ -33,6 +33,7 @@ MOST = 40_000  # decisions of a head that character models learn from; more adds
 MOST_VECTORS = 12_000  # decisions of all heads together whose vectors are learned from: each must be encoded
 _VECTOR_SCALE, _VECTOR_RIDGE = 20.0, 0.05
 _EDGE = 1e-3
+M = TypeVar("M", bound=LinearHeads)
 
 
 class VectorHeads(LinearHeads):
@@ -42,6 +43,10 @@ class VectorHeads(LinearHeads):
         super().__init__(heads, len(centre))
         self.centre = centre
 
+    def untaught(self) -> VectorHeads:
+        """A model of the same features that has learned nothing yet."""
+        return VectorHeads(self.heads, self.centre)
+
     def features(self, vectors: Floats32) -> Floats32:
         """From pooled vectors (n, dim) of any length."""
         long = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
@@ -49,7 +54,7 @@ class VectorHeads(LinearHeads):
 
 
 @dataclass(frozen=True)
-class Taught:
+class Lessons:
     """Rows to learn labels from: text, base vector (n, dim), head, label index, weight, fold."""
 
     texts: Sequence[str]
@@ -60,7 +65,7 @@ class Taught:
     fold: Ints
 
 
-def fold_of(decision_ids: Sequence[str], folds: int = FOLDS) -> Ints:
+def fold_by_id(decision_ids: Sequence[str], folds: int = FOLDS) -> Ints:
     """The fold that leaves each decision out, shape (n,), in [0, folds)."""
     marks = (hashlib.blake2b(name.encode(), digest_size=4).digest() for name in decision_ids)
     return np.array([int.from_bytes(mark, "big") % folds for mark in marks], np.int64)
@@ -77,8 +82,8 @@ def pick(decisions: pl.DataFrame, most: int) -> pl.DataFrame:
 
 
 @dataclass
-class Evidence:
-    """The four readings. `by_rulings` are means over the folds; `by_decisions` one model a fold."""
+class Readings:
+    """The four label models. `by_rulings` are means over the folds; `by_decisions` one model a fold."""
 
     char_by_rulings: CharBaseline
     vector_by_rulings: VectorHeads
@@ -87,47 +92,36 @@ class Evidence:
 
     @classmethod
     def fit(
-        cls, heads: Mapping[str, HeadSpec], gold: Taught, decided: Taught, decided_vectors: Taught
-    ) -> tuple[Evidence, list[tuple[CharBaseline, VectorHeads]]]:
-        """Learn from rulings (`gold`, folds by group in [0, GOLD_FOLDS)) and decisions (folds of `fold_of`).
+        cls, heads: Mapping[str, HeadSpec], gold: Lessons, decided: Lessons, decided_vectors: Lessons
+    ) -> tuple[Readings, list[tuple[CharBaseline, VectorHeads]]]:
+        """Learn from rulings (`gold`, folds by group in [0, GOLD_FOLDS)) and decisions (folds of `fold_by_id`).
 
         `decided` teaches the character models (its vectors are not read), `decided_vectors` the others. Also returns, for each
         gold fold, the models that left it out.
         """
-        first = CharBaseline(heads)
-        counts = first.learn_idf([*decided.texts, *gold.texts])
-        of_decided, of_gold = counts[: len(decided.texts)], counts[len(decided.texts) :]
-        taught = np.concatenate([decided_vectors.vectors, gold.vectors])
-        long = np.maximum(np.linalg.norm(taught, axis=1, keepdims=True), 1e-9)
-        centre = np.asarray((taught / long).mean(0), np.float32)
-        blank = VectorHeads(heads, centre)
-        gold_vectors, vectors = blank.features(gold.vectors), blank.features(decided_vectors.vectors)
-
-        def char(features: csr_matrix, rows: Taught, keep: NDArray[np.bool_]) -> CharBaseline:
-            model, here = CharBaseline(heads), np.flatnonzero(keep)
-            model.idf = first.idf
-            names = [rows.heads[i] for i in here.tolist()]
-            return model.fit_features(features[here], names, rows.labels[here], rows.weights[here], c=RIDGE)
-
-        def vector(features: Floats32, rows: Taught, keep: NDArray[np.bool_]) -> VectorHeads:
-            here = np.flatnonzero(keep)
-            names = [rows.heads[i] for i in here.tolist()]
-            return VectorHeads(heads, centre).fit_features(
-                features[here], names, rows.labels[here], rows.weights[here], c=_VECTOR_RIDGE
-            )
-
+        char = CharBaseline(heads)
+        grams = char.learn_idf([*decided.texts, *gold.texts])
+        decided_grams, gold_grams = grams[: len(decided.texts)], grams[len(decided.texts) :]
+        vector = VectorHeads(heads, _centre(np.concatenate([decided_vectors.vectors, gold.vectors])))
+        gold_dense = vector.features(gold.vectors)
+        decided_dense = vector.features(decided_vectors.vectors)
         left_out = [
-            (char(of_gold, gold, gold.fold != k), vector(gold_vectors, gold, gold.fold != k))
+            (
+                _without(k, char.untaught(), gold_grams, gold, c=RIDGE),
+                _without(k, vector.untaught(), gold_dense, gold, c=_VECTOR_RIDGE),
+            )
             for k in range(GOLD_FOLDS)
         ]
-        mean = CharBaseline(heads).take_mean([model for model, _ in left_out])
-        mean.idf = first.idf
-        return cls(
-            mean,
-            VectorHeads(heads, centre).take_mean([model for _, model in left_out]),
-            [char(of_decided, decided, decided.fold != k) for k in range(FOLDS)],
-            [vector(vectors, decided_vectors, decided_vectors.fold != k) for k in range(FOLDS)],
-        ), left_out
+        readings = cls(
+            char.untaught().take_mean([model for model, _ in left_out]),
+            vector.untaught().take_mean([model for _, model in left_out]),
+            [_without(k, char.untaught(), decided_grams, decided, c=RIDGE) for k in range(FOLDS)],
+            [
+                _without(k, vector.untaught(), decided_dense, decided_vectors, c=_VECTOR_RIDGE)
+                for k in range(FOLDS)
+            ],
+        )
+        return readings, left_out
 
     def odds(
         self,
@@ -145,18 +139,22 @@ class Evidence:
         models taught by rulings (those that left the rows' fold out).
         """
         char, vector = by_rulings or (self.char_by_rulings, self.vector_by_rulings)
-        names, fold = np.asarray(heads), fold_of(decision_ids)
+        names, fold = np.asarray(heads), fold_by_id(decision_ids)
         dense = self.vector_by_rulings.features(vectors)
         p = np.empty((len(names), len(READINGS)))
         for key in dict.fromkeys(heads):
             here = np.flatnonzero(names == key)
-            p[here, 0] = _of(char.head_proba(grams[here], key), decided[here])
-            p[here, 1] = _of(vector.head_proba(dense[here], key), decided[here])
+            p[here, 0] = _chance(char.head_proba(grams[here], key), decided[here])
+            p[here, 1] = _chance(vector.head_proba(dense[here], key), decided[here])
             for k in range(FOLDS):
                 part = here[fold[here] == k]
                 if len(part):
-                    p[part, 2] = _of(self.char_by_decisions[k].head_proba(grams[part], key), decided[part])
-                    p[part, 3] = _of(self.vector_by_decisions[k].head_proba(dense[part], key), decided[part])
+                    p[part, 2] = _chance(
+                        self.char_by_decisions[k].head_proba(grams[part], key), decided[part]
+                    )
+                    p[part, 3] = _chance(
+                        self.vector_by_decisions[k].head_proba(dense[part], key), decided[part]
+                    )
         return np.asarray(-logit(np.clip(p, _EDGE, 1 - _EDGE)))
 
     def save(self, folder: Path) -> None:
@@ -172,7 +170,7 @@ class Evidence:
         save_file(tensors, folder / "evidence.safetensors")
 
     @classmethod
-    def load(cls, folder: Path) -> Evidence:
+    def load(cls, folder: Path) -> Readings:
         """Read what `save` wrote."""
         char = CharBaseline.load(folder)
         tensors = load_file(folder / "evidence.safetensors")
@@ -185,5 +183,19 @@ class Evidence:
         return cls(char, by_rulings, chars, vectors)
 
 
-def _of(p: Floats, label: Ints) -> Floats:
+def _chance(p: Floats, label: Ints) -> Floats:
+    """The probability of each row's `label`, shape (n,)."""
     return np.asarray(p[np.arange(len(p)), label])
+
+
+def _centre(vectors: Floats32) -> Floats32:
+    """The mean of the vectors, each scaled to length 1."""
+    long = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return np.asarray((vectors / long).mean(0), np.float32)
+
+
+def _without(fold: int, model: M, features: csr_matrix | Floats32, lessons: Lessons, *, c: float) -> M:
+    """`model`, taught by the lessons that are not in `fold`; `features` of all of them."""
+    here = np.flatnonzero(lessons.fold != fold)
+    heads = [lessons.heads[i] for i in here.tolist()]
+    return model.fit_features(features[here], heads, lessons.labels[here], lessons.weights[here], c=c)

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from models.labels.classifier import HeadSpec
-from models.labels.readings import GOLD_FOLDS, READINGS, Evidence, Taught, fold_of, pick
+from models.labels.readings import GOLD_FOLDS, READINGS, Lessons, Readings, fold_by_id, pick
 from training.second_stage import decided_lessons, group_folds
 
 HEADS = {
@@ -39,23 +39,23 @@ def learned():
     )
     gold_texts, kind, _, gold_vectors = some(100, 2)
     fold = np.arange(100) % GOLD_FOLDS
-    gold = Taught(gold_texts, gold_vectors, ["spam"] * 100, kind, np.ones(100), fold)
-    evidence, left_out = Evidence.fit(HEADS, gold, *lessons)
-    return evidence, left_out, decisions, vectors, given
+    gold = Lessons(gold_texts, gold_vectors, ["spam"] * 100, kind, np.ones(100), fold)
+    readings, left_out = Readings.fit(HEADS, gold, *lessons)
+    return readings, left_out, decisions, vectors, given
 
 
-def odds(evidence, texts, vectors, decided, ids, **others):
-    return evidence.odds(
-        evidence.char_by_rulings.features(texts), vectors, ["spam"] * len(texts), decided, ids, **others
+def odds(readings, texts, vectors, decided, ids, **others):
+    return readings.odds(
+        readings.char_by_rulings.features(texts), vectors, ["spam"] * len(texts), decided, ids, **others
     )
 
 
 def test_every_reading_sees_a_wrong_label(learned):
-    evidence = learned[0]
+    readings = learned[0]
     texts, kind, _, vectors = some(60, 3)
     ids = [f"x{i}" for i in range(60)]
-    right = odds(evidence, texts, vectors, kind, ids)
-    wrong = odds(evidence, texts, vectors, 1 - kind, ids)
+    right = odds(readings, texts, vectors, kind, ids)
+    wrong = odds(readings, texts, vectors, 1 - kind, ids)
     assert right.shape == (60, len(READINGS))
     assert (wrong.mean(0) > right.mean(0) + 1).all()
 
@@ -75,30 +75,30 @@ def test_a_decision_never_speaks_for_itself(learned):
     lessons = decided_lessons(
         with_odd, {"spam": HEADS["spam"].labels}, lambda asked: rows[[place[t] for t in asked]]
     )
-    gold = Taught(
+    gold = Lessons(
         [], np.empty((0, 3), np.float32), [], np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64)
     )
-    evidence, _ = Evidence.fit(HEADS, gold, *lessons)
+    readings, _ = Readings.fit(HEADS, gold, *lessons)
     column = READINGS.index("decisions_char")
-    out = [odds(evidence, [odd], rows[:1], np.array([1]), [name])[0, column] for name in ("odd", *"abcdefgh")]
+    out = [odds(readings, [odd], rows[:1], np.array([1]), [name])[0, column] for name in ("odd", *"abcdefgh")]
     seen = [
         value
         for name, value in zip(("odd", *"abcdefgh"), out, strict=True)
-        if fold_of([name]) != fold_of(["odd"])
+        if fold_by_id([name]) != fold_by_id(["odd"])
     ]
     assert seen and out[0] > max(seen)  # by the models that saw it, the label looks better
 
 
 def test_a_rulings_fold_is_left_out(learned):
-    evidence, left_out, *_ = learned
+    readings, left_out, *_ = learned
     texts, kind, _, vectors = some(100, 2)
     ids = [f"g{i}" for i in range(100)]
-    kept = odds(evidence, texts, vectors, kind, ids)[:, 0]
+    kept = odds(readings, texts, vectors, kind, ids)[:, 0]
     apart = np.empty(100)
     for k in range(GOLD_FOLDS):
         here = np.arange(100) % GOLD_FOLDS == k
         part = odds(
-            evidence, [t for t, h in zip(texts, here, strict=True) if h], vectors[here], kind[here],
+            readings, [t for t, h in zip(texts, here, strict=True) if h], vectors[here], kind[here],
             [i for i, h in zip(ids, here, strict=True) if h], by_rulings=left_out[k],
         )  # fmt: skip
         apart[here] = part[:, 0]
@@ -106,12 +106,12 @@ def test_a_rulings_fold_is_left_out(learned):
 
 
 def test_evidence_comes_back_as_saved(learned, tmp_path):
-    evidence = learned[0]
-    evidence.save(tmp_path)
+    readings = learned[0]
+    readings.save(tmp_path)
     texts, kind, _, vectors = some(20, 5)
     ids = [f"y{i}" for i in range(20)]
-    again = odds(Evidence.load(tmp_path), texts, vectors, kind, ids)
-    assert np.allclose(again, odds(evidence, texts, vectors, kind, ids), atol=0.02)
+    again = odds(Readings.load(tmp_path), texts, vectors, kind, ids)
+    assert np.allclose(again, odds(readings, texts, vectors, kind, ids), atol=0.02)
 
 
 def test_picking_is_a_random_draw_that_does_not_follow_the_ids():
