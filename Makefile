@@ -1,4 +1,4 @@
-# Everything a newcomer needs: `make demo` runs the main job, `make test` passes the tests.
+# Everything a newcomer needs: `make demo` runs the main job, `make test` passes the tests, `make quick` is for between two edits.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 APP    ?= 1
 DEMO   ?= demo-workspace
 
-.PHONY: setup check lint types test demo app bench clean system-packages
+.PHONY: setup check lint types test quick docs demo app bench clean system-packages
 
 $(VENV)/.pip:
 	$(PYTHON) -c 'import sys; sys.exit("Evenhand needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -46,6 +46,17 @@ test: $(VENV)/.dev system-packages
 
 check: lint types test
 
+# What trains nothing and needs no browser and no server; on all cores where pytest-xdist is there.
+quick: lint types
+	$(BIN)/python -m pytest -q -m "not slow and not browser and not postgres" \
+	    $(shell $(BIN)/python -c 'import importlib.util as u; print("-n auto" if u.find_spec("xdist") else "")' 2>/dev/null)
+
+# Writes the generated pages and builds the site into site/; nothing is fetched.
+docs: $(VENV)/.dev
+	$(BIN)/python docs/make/commands.py
+	$(BIN)/python docs/make/rooms.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 demo: $(VENV)/.run
 	$(BIN)/evenhand demo $(DEMO)
 ifneq ($(APP),0)
@@ -59,4 +70,4 @@ bench: $(VENV)/.dev
 	@ls benchmarks/*.py; echo "Each is a script: $(BIN)/python benchmarks/NAME.py --help"
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""`python -m evenhand`."""
+"""`python -m cli`: the `evenhand` command."""
 
 import sys
 

@@ -29,7 +29,9 @@ def command(ctx: click.Context, port: int | None, host: str | None, user: str | 
     if user:
         store.user(user)
     store.close()
-    os.chdir(Path(__file__).resolve().parents[2])  # the app's settings lie there
+    import app
+
+    os.chdir(Path(app.__file__).parent)  # Streamlit reads `.streamlit/config.toml` where it starts
     from app.server import listen, serve
 
     address, number = host or workspace.config.app.host, port or workspace.config.app.port

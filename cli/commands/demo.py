@@ -20,6 +20,7 @@ from evenhand.records.ruling import Ruling
 from evenhand.statistics.draw import pareto_draw
 from evenhand.statistics.estimator import domain_totals, estimates
 from evenhand.store import Store
+from evenhand.workspace.config import ModelConfig
 from evenhand.workspace.files import write_text
 from evenhand.workspace.workspace import CONFIG_NAME, open_workspace
 
@@ -82,7 +83,10 @@ def held_again(frame: pl.DataFrame, redraws: int, rng: np.random.Generator) -> i
 @click.option("--seed", type=int, default=7, show_default=True)
 @click.option("--budget", type=click.IntRange(10), default=300, show_default=True, help="First review batch.")
 @click.option("--decisions", type=click.IntRange(2_000), default=20_000, show_default=True)
-def command(folder: Path, seed: int, budget: int, decisions: int) -> None:
+@click.option(
+    "--encoder", default=ModelConfig.encoder, show_default=True, help="Or a folder with another one."
+)
+def command(folder: Path, seed: int, budget: int, decisions: int, encoder: str) -> None:
     """Build a workspace in FOLDER from synthetic data and run the whole loop in it.
 
     Every text is invented and mild. The planted error rate is known, so the estimate can be compared.
@@ -100,12 +104,11 @@ def command(folder: Path, seed: int, budget: int, decisions: int) -> None:
         return
     _run(folder, "init", str(folder))
     config = folder / CONFIG_NAME
-    hurried = config.read_text(encoding="utf-8").replace(
-        "[model]\n", "[model]\nepochs = 2   # the demo is in a hurry\n"
-    )
-    write_text(config, hurried)
+    settings = config.read_text(encoding="utf-8")
+    settings = settings.replace("[model]\n", "[model]\nepochs = 2   # the demo is in a hurry\n")
+    write_text(config, settings.replace(f'"{ModelConfig.encoder}"', json.dumps(encoder, ensure_ascii=False)))
     data = folder / "demo"
-    generate(seed=seed, decisions=decisions, rulings=1_200, out_dir=data)
+    generate(seed=seed, decisions=decisions, rulings=min(1_200, decisions // 2), out_dir=data)
     _run(folder, "ingest", "decisions", str(data / "decisions.csv.gz"))
     _run(folder, "ingest", "rulings", str(data / "rulings.csv.gz"))
     _run(folder, "train")
