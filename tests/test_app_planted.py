@@ -157,12 +157,13 @@ def test_what_is_planted_on_a_page_stays_text(walked, address, title):
         inert(page)
         reveal.click()
         inert(page)
+    for summary in page.locator("[data-testid=stExpander] summary").all():
+        summary.click()
+    inert(page)
     if address == "error-rates":
         for view in ("Market × area", "Change"):
             page.get_by_text(view, exact=True).click()
             inert(page)
-    for summary in page.locator("[data-testid=stExpander] summary").all():
-        summary.click()
     for button in page.locator("[data-testid=stPopover] button").all()[:4]:
         button.click()
         inert(page)

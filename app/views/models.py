@@ -109,7 +109,7 @@ def _beside_champion(
         )
         return None
     if checked.comparison is None:
-        st.info(as_said(f"Cannot be compared: {checked.why}."))
+        st.info(f"Cannot be compared: {as_said(checked.why)}.")
         return checked
     _comparison(checked.comparison)
     return checked
