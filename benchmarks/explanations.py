@@ -362,7 +362,7 @@ def one_set(chosen: Set, args: argparse.Namespace) -> dict[str, Any]:
     """Every case of one set by both precisions, seconds and the effect of 8 bits; from the cache where it is there."""
     sources = [
         HERE / "explanations.py",
-        *(HERE.parent / "models" / f"{m}.py" for m in ("deletion", "explanation", "words")),
+        *(HERE.parent / "models" / "explain" / f"{m}.py" for m in ("deletion", "explanation", "split_words")),
     ]
     mark = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()[:8]
     kept = (

@@ -31,9 +31,9 @@ Floats = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parents[1]
 CODE = [  # what a run's scores depend on
     ROOT / "models" / f"{name}.py"
-    for name in ("baseline", "linear", "readings", "flagging", "bundle", "classifier", "encoder")
+    for name in ("labels/characters", "labels/linear", "labels/readings", "flagger", "bundle", "labels/classifier", "encoders/encoder")
 ] + [
-    ROOT / "training" / "second_stage.py", ROOT / "training" / "splits.py", ROOT / "evenhand" / "estimation.py",
+    ROOT / "training" / "second_stage.py", ROOT / "training" / "splits.py", ROOT / "evenhand" / "statistics" / "estimator.py",
     *(ROOT / "benchmarks" / f"{name}.py" for name in ("flagging_run", "flagging_peers", "votes", "public_sets")),
 ]  # fmt: skip
 

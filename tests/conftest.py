@@ -9,9 +9,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import scored_world
-from postgres_server import postgres_server
 from sqlalchemy import create_engine, text
+from worlds import scored_world
+from worlds.postgres_server import postgres_server
 
 from evenhand.store import Store
 from evenhand.synthetic import generate

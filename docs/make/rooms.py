@@ -1,4 +1,4 @@
-"""Draws `docs/rooms.svg` and writes the table of rooms in `docs/architecture.md` from the import arrows that `tests/test_boundaries.py` checks.
+"""Draws `docs/rooms.svg` and writes the table of rooms in `docs/architecture.md` from the import arrows that `tests/house/test_boundaries.py` checks.
 
 python docs/make/rooms.py
 """
@@ -24,7 +24,7 @@ Arrows = dict[str, set[str]]
 
 def arrows() -> Arrows:
     """MAY_IMPORT of the boundary test: room -> rooms it may import, all by their full names."""
-    source = (ROOT / "tests" / "test_boundaries.py").read_text(encoding="utf-8")
+    source = (ROOT / "tests" / "house" / "test_boundaries.py").read_text(encoding="utf-8")
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MAY_IMPORT":
             found: Arrows = ast.literal_eval(node.value)
@@ -33,7 +33,7 @@ def arrows() -> Arrows:
                 for room, names in found.items()
             }
     raise LookupError(
-        "tests/test_boundaries.py: MAY_IMPORT is not there; tell docs/make/rooms.py where the arrows are"
+        "tests/house/test_boundaries.py: MAY_IMPORT is not there; tell docs/make/rooms.py where the arrows are"
     )
 
 
