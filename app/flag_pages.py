@@ -11,6 +11,7 @@ import polars as pl
 import streamlit as st
 
 from app import session
+from evenhand.flags import unpublished
 from evenhand.records.people import User
 from evenhand.records.verdict import VERDICT, is_settled, with_verdicts
 
@@ -27,6 +28,7 @@ class FlagPage:
     open: int  # flags that fit and that nobody has ruled on
     ruled: int  # flags that fit and that an SME has ruled on
     shown: int  # of both, those that are listed
+    unlisted: int  # scored decisions that rank behind all that the page can list, whether they fit or not
 
 
 def file_of(model: str) -> Path:
@@ -114,7 +116,14 @@ def page(
     number = max(1, min(number, -(-fits.height // size)))
     listed = fits.slice((number - 1) * size, size).drop("decided_at")
     rows = _read(model, listed)
-    return FlagPage(rows=rows, number=number, open=total - ruled, ruled=ruled, shown=fits.height)
+    return FlagPage(
+        rows=rows,
+        number=number,
+        open=total - ruled,
+        ruled=ruled,
+        shown=fits.height,
+        unlisted=unpublished(file_of(model)),
+    )
 
 
 def _read(model: str, listed: pl.DataFrame) -> pl.DataFrame:

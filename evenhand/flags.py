@@ -97,12 +97,18 @@ def top_flags(
     return TopFlags(table=table.collect(), ruled=int(ruled), unscored=unscored(ws, model, filters=where))
 
 
-def publish_flags(ws: Workspace, model: str, *, limit: int = 100_000) -> Path:
+#: Flags that the app's page turns over; the file says of how many they are the first.
+PUBLISHED = 100_000
+_SCORED = "scored"  # in the file's metadata
+
+
+def publish_flags(ws: Workspace, model: str, *, limit: int = PUBLISHED) -> Path:
     """Write the first `limit` flags with their cases for the app, sorted by rank, in row groups of 2,000; ruled ones too.
 
     A page of the app reads the row groups it shows and nothing else.
     """
-    ranked = _ranked(_scores(ws, model, {}), limit)
+    scores = _scores(ws, model, {})
+    ranked = _ranked(scores, limit)
     wanted = ranked.select("decision_id").lazy()
     cases = (
         scan_decisions(ws).select("decision_id", *_CASE).join(wanted, on="decision_id", how="semi").collect()
@@ -110,5 +116,12 @@ def publish_flags(ws: Workspace, model: str, *, limit: int = 100_000) -> Path:
     full = ranked.join(cases, on="decision_id", how="left", validate="1:1", maintain_order="left")
     target = ws.flags_dir / f"{model}.parquet"
     with atomic_path(target) as part:
-        full.write_parquet(part, row_group_size=2_000)
+        scored = scores.select(pl.len()).collect().item()
+        full.write_parquet(part, row_group_size=2_000, metadata={_SCORED: str(scored)})
     return target
+
+
+def unpublished(file: Path) -> int:
+    """How many scored decisions rank behind those that `publish_flags` wrote to `file`; 0 for a file from before that was kept."""
+    scored = pl.read_parquet_metadata(file).get(_SCORED, "0")
+    return max(0, int(scored) - int(pl.scan_parquet(file).select(pl.len()).collect().item()))

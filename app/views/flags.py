@@ -57,6 +57,11 @@ def page() -> None:
     line.caption(
         f"{_SHOW[show].format(n=found.shown)} by {as_typed(model)}, {first} first{_rest(found, show)}"
     )
+    if found.unlisted:
+        st.caption(
+            f"{found.unlisted:,} more scored decisions rank behind these and are not on this page; `evenhand flags --out FILE`"
+            " writes them all."
+        )
     pages = -(-found.shown // PAGE)
     if st.session_state.get("flags_page", 1) != found.number:  # fewer pages than before: others were ruling
         st.session_state["flags_page"] = found.number

@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from worlds.app_workspace import AT, MODEL, app_workspace, button, press, read, taken, wait
 
+from evenhand.flags import publish_flags
 from evenhand.records.people import User
 from evenhand.records.ruling import Ruling
 from evenhand.similar.conflicts import publish_conflicts
@@ -658,3 +659,12 @@ def test_flags_that_were_published_without_support_still_open(full, open_app, pu
     at = open_app(full, "ml", "flags")
     assert any("open flags by evenhand-8" in c.value for c in at.caption)
     assert at.dataframe[0].value["support"].isna().all()
+
+
+def test_what_the_flags_page_cannot_list_is_said(tmp_path, open_app):
+    world = app_workspace(tmp_path)
+    assert not [e for e in open_app(world, "ml", "flags").caption if "rank behind" in e.value]
+    publish_flags(world[0], MODEL, limit=500)
+    said = [e.value for e in open_app(world, "ml", "flags").caption if "rank behind" in e.value]
+    assert len(said) == 1 and said[0].startswith("1,500 more scored decisions rank behind these")
+    world[1].close()
