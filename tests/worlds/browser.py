@@ -35,7 +35,7 @@ expect.set_options(timeout=PATIENCE)
 
 # Everything that a page still has to do before it may be looked at or typed into: connect, run its script, replace what is stale or a
 # placeholder, load its letters, draw its charts; and then stand still for STILL milliseconds.
-STILL = 300
+STILL = 400
 SETTLED = """still => {
   const app = document.querySelector(".stApp");
   const busy = !app || app.dataset.testScriptState !== "notRunning" || app.dataset.testConnectionState !== "CONNECTED"
@@ -53,7 +53,11 @@ SETTLED = """still => {
 
 
 def settled(page: Page) -> None:
-    """Wait until the whole page stands still: a button takes its key, and a box its size, only then."""
+    """Wait until the whole page stands still from now on: a button takes its key, and a box its size, only then.
+
+    After a key or a click, expect what it should bring first: the server may take longer to begin than the page stands still.
+    """
+    page.evaluate("() => { window.settling = null; }")
     page.wait_for_function(SETTLED, arg=STILL, timeout=PATIENCE, polling=50)
 
 
