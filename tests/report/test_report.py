@@ -12,6 +12,7 @@ from evenhand.rates.improvement_areas import find_areas, remeasure
 from evenhand.rates.question import Question
 from evenhand.rates.table import estimate_draws
 from evenhand.records.policy import parse_policy
+from evenhand.records.ruling import Ruling
 from evenhand.report.charts import kinds_chart, scale, split_chart, trend_chart
 from evenhand.report.dsa import dsa_table, dsa_words
 from evenhand.report.method import draw_words
@@ -337,3 +338,25 @@ def test_a_file_of_another_kind_is_refused_before_anything_is_computed(tmp_path,
         writer_for(tmp_path / "r.csv")
     assert main(["report", "--out", str(tmp_path / "r.docx")]) == 2
     assert "named" not in capsys.readouterr().out
+
+
+def test_a_policy_called_unclear_is_a_finding_about_its_clause(world):
+    ws, store, _ = world
+    drawn = draw(world, budget=60)
+    rule(world, drawn)
+    assert not made(world).unclear
+    item = store.items(drawn.draw_id).row(0, named=True)
+    old = store.rulings(draw_id=drawn.draw_id).filter(pl.col("decision_id") == item["decision_id"])["id"][0]
+    correction = Ruling(
+        case_id=item["case_id"], area=item["area"], policy_version=item["policy_version"], label=item["label"],
+        sme_id="s", ruled_at=AT + timedelta(days=1), decision_moderator_id=item["moderator_id"],
+        draw_id=drawn.draw_id, error_class="policy_unclear", replaces=int(old),
+    )  # fmt: skip
+    store.add_rulings([correction], by="s")
+    report = made(world)
+    (found,) = report.unclear
+    assert found.domain == {"area": item["area"], "label": item["label"]}
+    assert found.policy_unclear.errors_found == 1
+    assert "Experts said so of 1 case" in " ".join(narrative(report))
+    (table,) = [table for table in tables(report) if table.key == "unclear"]
+    assert len(table.rows) == 1
