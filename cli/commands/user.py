@@ -7,7 +7,7 @@ from datetime import date
 import click
 
 from cli.common import DAY, as_json, here_with_store, now, say_json, say_table, who
-from evenhand.records.people import Role, User
+from evenhand.records.people import ROLES, Role, User
 
 
 @click.group("user")
@@ -17,7 +17,7 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("user_id")
-@click.option("--role", type=click.Choice(["sme", "ml", "management", "admin"]), required=True)
+@click.option("--role", type=click.Choice(ROLES), required=True)
 @click.option("--market", "markets", multiple=True, help="A market the person sees; none given means all.")
 @click.option("--language", "languages", multiple=True, help="A language the person reads; none means all.")
 @click.option("--capacity", type=int, help="Cases of review batches a week; none given means no limit.")

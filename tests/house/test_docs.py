@@ -110,6 +110,7 @@ def test_examples_become_blocks_of_code(made):
     assert made("doctests").fenced(given) == "What it does.\n\n\n```pycon\n>>> add(1, 2)\n3\n```\n\nMore."
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_warnings_and_fetches_nothing(tmp_path):
     pytest.importorskip("mkdocs", reason="mkdocs is not installed (pip group `docs`)")
     done = subprocess.run(
