@@ -30,13 +30,16 @@ from training.second_stage import decided_lessons, fit_flagger, group_folds
 Floats = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parents[1]
 CODE = [  # what a run's scores depend on
-    ROOT / "models" / f"{name}.py"
-    for name in ("labels/characters", "labels/linear", "labels/readings", "flagger", "bundle", "labels/classifier", "encoders/encoder")
-] + [
-    ROOT / "training" / "second_stage.py", ROOT / "training" / "splits.py", ROOT / "evenhand" / "statistics" / "estimator.py",
-    *(ROOT / "benchmarks" / f"{name}.py" for name in ("flagging_run", "flagging_peers", "votes", "public_sets")),
-]  # fmt: skip
-
+    *(
+        file
+        for room in ("models", "training", "evenhand/similar", "evenhand/statistics")
+        for file in sorted((ROOT / room).rglob("*.py"))
+    ),
+    *(
+        ROOT / "benchmarks" / f"{name}.py"
+        for name in ("flagging_run", "flagging_peers", "votes", "public_sets")
+    ),
+]
 
 ANSWERS = hashlib.blake2b(b"".join(file.read_bytes() for file in CODE), digest_size=4).hexdigest()
 ENCODER = "bundled:multilingual-e5-small"

@@ -1,4 +1,7 @@
-"""Everything a model version is: label models, flagger, precedents, and the manifest that says what it may judge."""
+"""Everything a model version is, as one object.
+
+It holds label models, flagger, precedents, and the manifest that says what it may judge.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,10 @@ class ModelBundle:
     precedents: Precedents
 
     def head_key(self, policy_version: str, area: str) -> str:
-        """The head that judges `area` under `policy_version`; PolicyMismatch if this model does not cover it."""
+        """The head that judges `area` under `policy_version`.
+
+        PolicyMismatch if this model does not cover it.
+        """
         key = self.manifest.heads.get(f"{policy_version}/{area}")
         if key is None:
             covered = ", ".join(self.manifest.policy_versions)
@@ -112,10 +118,11 @@ class ModelBundle:
         return names.index(label)
 
     def judge(self, decisions: pl.DataFrame, pooled: Floats32 | None = None) -> pl.DataFrame:
-        """Judge decisions: decision_id, p_overturn, predicted_label, p_predicted, p_decided, reasons, support.
+        """Judge decisions, one row out for each row in.
 
-        Same row order. `decisions` has decision_id, text, area, language, policy_version, label, moderator_id. Identical texts are encoded once;
-        `pooled` hands in vectors that are known already.
+        Columns: decision_id, p_overturn, predicted_label, p_predicted, p_decided, reasons, support. Same row
+        order. `decisions` has decision_id, text, area, language, policy_version, label, moderator_id.
+        Identical texts are encoded once; `pooled` hands in vectors that are known already.
         """
         if pooled is None:
             pooled = self.encode(decisions["text"])
@@ -147,7 +154,7 @@ class ModelBundle:
     def predict(
         self, decisions: pl.DataFrame, view: LabelView
     ) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
-        """The label that each text reads like, its probability, and that of the decided label, by both models."""
+        """The label each text reads like, its probability, and that of the decided label, by both models."""
         predicted, best, decided = [], np.empty(len(view.decided)), np.empty(len(view.decided))
         rows = decisions.select("policy_version", "area").iter_rows()
         for i, (version, area) in enumerate(rows):
@@ -188,7 +195,10 @@ class ModelBundle:
 
 
 def encode(classifier: EncoderClassifier, base: Encoder, texts: pl.Series) -> Floats32:
-    """Vectors of the texts, shape (n, 2 dim): by the fine-tuned encoder, then by the base one; identical texts once."""
+    """Vectors of the texts, shape (n, 2 dim): by the fine-tuned encoder, then by the base one.
+
+    Identical texts are read once.
+    """
     distinct = texts.unique(maintain_order=True)
     place = {text: i for i, text in enumerate(distinct)}
     vectors = np.concatenate([classifier.pooled(distinct.to_list()), base.pooled(distinct.to_list())], axis=1)

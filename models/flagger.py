@@ -1,9 +1,10 @@
 """From readings and context to a calibrated p_overturn, with reasons.
 
-The second stage is a small ridge logistic regression on readings by models that had not seen the ruling it learns from, with histories that
-left the ruling's fold out; what it says of rulings outside its own fold is then calibrated (Platt), and the fine-tuned
-encoder corrects it as far as the rulings held back from the fine-tuning bear out. The ridge pulls toward a prior that works without
-a single ruling (`PRIOR`), so with few rulings a flag rests on what moderators decide on similar texts.
+The second stage is a small ridge logistic regression on readings by models that had not seen the ruling it
+learns from, with histories that left the ruling's fold out; what it says of rulings outside its own fold is
+then calibrated (Platt), and the fine-tuned encoder corrects it as far as the rulings held back from the
+fine-tuning bear out. The ridge pulls toward a prior that works without a single ruling (`PRIOR`), so with few
+rulings a flag rests on what moderators decide on similar texts.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ Ints = NDArray[np.int64]
 
 FEATURES = (
     *READINGS,  # log odds against the decided label, by four models that have not seen the decision
-    "moderator_history",  # shrunken log odds of overturn of this moderator's decisions for this label, less the mean's
+    "moderator_history",  # shrunken log odds of overturn of the moderator on this label, less the mean's
     "label_history",  # the same for area and decided label
     "language_history",  # the same for area, decided label and language
     "clean",  # +1/2 where the decision was "not violating", -1/2 elsewhere: errors of the two kinds differ
-    "tuned",  # log odds against the decided label by the fine-tuned encoder; NaN where it was taught by the ruling
+    "tuned",  # log odds against the decided label by the fine-tuned encoder; NaN where it learned the ruling
 )
 _CLEAN, _TUNED = FEATURES.index("clean"), FEATURES.index("tuned")
 _SECOND = _CLEAN  # columns before "clean", each also multiplied by it
@@ -69,15 +70,17 @@ class Flagger:
     tuned_slope: float = 0.0
     base_rate: float = 0.08
     use_history: bool = True  # False: a moderator's history moves no rank and is among no reasons
-    moderators: dict[str, tuple[int, int]] = field(
-        default_factory=dict
-    )  # "moderator|area/label" -> (ruled, overturned)
-    labels: dict[str, tuple[int, int]] = field(default_factory=dict)  # "area/label"
-    languages: dict[str, tuple[int, int]] = field(default_factory=dict)  # "area/label/language"
-    known: dict[str, tuple[int, int]] = field(default_factory=dict)  # "area/language"
+    # (ruled, overturned) by "moderator|area/label", "area/label", "area/label/language", "area/language"
+    moderators: dict[str, tuple[int, int]] = field(default_factory=dict)
+    labels: dict[str, tuple[int, int]] = field(default_factory=dict)
+    languages: dict[str, tuple[int, int]] = field(default_factory=dict)
+    known: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def learn_histories(self, decisions: pl.DataFrame, wrong: Floats) -> None:
-        """Count rulings and overturns; `decisions` has moderator_id, area, label, language, in the order of `wrong`."""
+        """Count rulings and overturns.
+
+        `decisions` has moderator_id, area, label, language, in the order of `wrong`.
+        """
         self.base_rate = float((wrong.sum() + 1) / (len(wrong) + 12))
         keys = _keys(decisions)
         self.moderators = _counts(keys["moderators"], wrong) if self.use_history else {}
@@ -86,9 +89,10 @@ class Flagger:
         self.known = _counts(keys["known"], wrong)
 
     def features(self, view: LabelView, decisions: pl.DataFrame, clean: NDArray[np.bool_]) -> Floats:
-        """The feature matrix, shape (n, FEATURES); `decisions` as in `learn_histories`, same order as the view.
+        """The feature matrix, shape (n, FEATURES).
 
-        `clean`: where the decided label is "not violating".
+        `decisions` as in `learn_histories`, same order as the view. `clean`: where the decided label is "not
+        violating".
         """
         keys = _keys(decisions)
         own = np.array([row[i] for row, i in zip(view.encoder, view.decided, strict=True)])
@@ -112,10 +116,11 @@ class Flagger:
         return np.array([rates.get(name, 0.0) for name in names])
 
     def fit(self, features: Floats, wrong: Floats, weight: Floats, fold: Ints) -> None:
-        """Fit on rulings: features of `features` that left each ruling's fold out, 1 where overturned, weight, fold.
+        """Fit on rulings.
 
-        `weight` is 1 / inclusion probability for drawn cases, so that p_overturn is calibrated for the population and not
-        for the batch.
+        They are given by their `features`, from what left each ruling's fold out, 1 where overturned, weight,
+        fold. `weight` is 1 / inclusion probability for drawn cases, so that p_overturn is calibrated for the
+        population and not for the batch.
         """
         w = weight * len(weight) / weight.sum()
         x = _design(features)
@@ -131,7 +136,7 @@ class Flagger:
         self._fit_tuned(self.level + self.slope * unseen, features[:, _TUNED], wrong, w)
 
     def _fit_tuned(self, offset: Floats, tuned: Floats, wrong: Floats, w: Floats) -> None:
-        """How far the fine-tuned encoder corrects the log odds `offset`, from the rulings it was not taught by."""
+        """How far the fine-tuned encoder corrects the log odds `offset`, by rulings it did not learn."""
         here = np.isfinite(tuned)
         self.tuned_centre, self.tuned_level, self.tuned_slope = 0.0, 0.0, 0.0
         if not here.any():
@@ -149,7 +154,10 @@ class Flagger:
         return np.asarray(expit(second + self.tuned_level + self.tuned_slope * tuned))
 
     def support(self, areas: Sequence[str], languages: Sequence[str]) -> list[str]:
-        """How much gold stands behind each decision's area in its language: `none`, `thin` or `good` (SUPPORTED)."""
+        """How much gold stands behind each decision's area in its language.
+
+        It is `none`, `thin` or `good` (SUPPORTED).
+        """
         found = []
         for area, language in zip(areas, languages, strict=True):
             n, wrong = self.known.get(f"{area}/{language}", (0, 0))

@@ -1,4 +1,4 @@
-"""What a model version has learned from, kept beside its weights, so that later rulings can be told to be new to it."""
+"""Which cases a model version has learned from, kept beside its weights: later rulings may be new to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FILE = "learned.parquet"
 
 
 def save_known_cases(marks: frozenset[str], folder: Path) -> None:
-    """Write the `evenhand.similar.groups.marks` of the rulings that the bundle in `folder` was fitted, tuned or calibrated on."""
+    """Write `marks` (of `evenhand.similar.groups`) of the rulings that the bundle in `folder` learned."""
     pl.DataFrame({"mark": sorted(marks)}, schema={"mark": pl.String}).write_parquet(folder / _FILE)
 
 

@@ -16,9 +16,10 @@ FIRST = Checked(comparison=None, why="the first champion: there is nothing to co
 def check_promotion(
     ws: Workspace, store: Store, registry: Registry, version: str, *, anyway: bool = False
 ) -> Checked:
-    """The version beside the champion of the moment; `FIRST` where there is none. As `models.compare.versions.check`.
+    """The version beside the champion of the moment; `FIRST` where there is none.
 
-    With `anyway` a champion that cannot be read is no obstacle; a version that cannot be read always is.
+    As `models.compare.versions.check`. With `anyway` a champion that cannot be read is no obstacle; a version
+    that cannot be read always is.
     """
     if registry.champion() is None:
         return FIRST
@@ -44,8 +45,8 @@ def promote(
 ) -> str:
     """Make the version champion and write the ledger; returns its number.
 
-    ModelError, and nothing changes, where `checked` (of `check_promotion`) found it worse and not `anyway`; `anyway` wants a
-    note.
+    ModelError, and nothing changes, where `checked` (of `check_promotion`) found it worse and not `anyway`;
+    `anyway` wants a note.
     """
     name, comparison = registry.name(version), checked.comparison
     if comparison and comparison.champion != registry.name(CHAMPION):
@@ -62,7 +63,10 @@ def promote(
 
 
 def roll_back(registry: Registry, store: Store, *, by: str, at: datetime, note: str) -> str:
-    """Make the champion before this one champion again and write the ledger; returns its number. Nothing is compared."""
+    """Make the champion before this one champion again and write the ledger; returns its number.
+
+    Nothing is compared.
+    """
     number = registry.rollback()
     _go_live(registry, store, number, by=by, at=at, note=note or "rolled back")
     return number

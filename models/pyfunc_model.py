@@ -31,7 +31,8 @@ class EvenhandModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     ) -> pd.DataFrame:
         """`model_input` has text, area, policy_version, label, moderator_id; one row out for each row in.
 
-        `language` counts where it is given. With `decision_id`, a decision that the model learned from is judged by the fold that left it out.
+        `language` counts where it is given. With `decision_id`, a decision that the model learned from is
+        judged by the fold that left it out.
         """
         import polars as pl
 

@@ -30,7 +30,7 @@ from mlflow.tracking import MlflowClient  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from models.bundle import ModelBundle  # noqa: E402
-from models.registry_paths import artifacts_location, path_here, settle_in  # noqa: E402
+from models.registry_paths import artifacts_location, location_here, path_here, settle_in  # noqa: E402
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 _REQUIREMENTS = [
@@ -61,7 +61,10 @@ class Version:
 
 @dataclass(frozen=True)
 class Input:
-    """Data that a version was made from, and the digest that it is known by. MLflow gets columns and sizes, never a row."""
+    """Data that a version was made from, and the digest that it is known by.
+
+    MLflow gets columns and sizes, never a row.
+    """
 
     rows: datasets.Dataset
     digest: str
@@ -87,13 +90,14 @@ class Registry:
             ) from problem
 
     def _experiment_id(self) -> str:
-        """The experiment that runs go into, made at the first call; the files of an embedded registry are in the workspace."""
+        """The experiment of all runs, made at the first call; an embedded one points into the workspace."""
         home = artifacts_location(self._ws) if self._embedded else None
         found = self._client.get_experiment_by_name(self._model)
         if found is None:
             return str(self._client.create_experiment(self._model, artifact_location=home))
-        if home is not None and found.artifact_location != home:
-            settle_in(self._ws, found.experiment_id, found.artifact_location)
+        there = found.artifact_location
+        if home is not None and there != home == location_here(self._ws, there):
+            settle_in(self._ws, found.experiment_id, there)
         return str(found.experiment_id)
 
     def register(
@@ -105,9 +109,10 @@ class Registry:
         policy_versions: tuple[str, ...],
         inputs: Mapping[str, Input],
     ) -> str:
-        """Log the bundle folder with its metrics and register it as `challenger`; returns the version's number.
+        """Log the bundle folder with its metrics and register it as `challenger`.
 
-        `inputs`: the data that it was made from, by what they were for ("training").
+        Returns the version's number. `inputs`: the data that it was made from, by what they were for:
+        "training".
         """
         overall = {k: float(v) for k, v in metrics.get("overall", {}).items() if isinstance(v, int | float)}
         tags = {
@@ -115,33 +120,33 @@ class Registry:
             "n_rulings": str(params.get("n_rulings", 0)),
             "metrics": json.dumps(overall),
         }
-        root = Path(__file__).resolve().parents[1]
         with warnings.catch_warnings(), mlflow.start_run(experiment_id=self._experiment):
             warnings.simplefilter("ignore")  # MLflow's own deprecations and type-hint advice
             mlflow.log_params({k: str(v)[:500] for k, v in params.items()})
             mlflow.log_metrics(overall)
             mlflow.log_dict(dict(metrics), "metrics.json")
-            source = CodeDatasetSource({name: str(params[name]) for name in ("data_hash", "code_version")})
             for name, data in inputs.items():
-                shown = HuggingFaceDataset(data.rows, source, name=f"rulings-{name}", digest=data.digest)
-                mlflow.log_input(shown, context=name)
-            with contextlib.redirect_stderr(
-                io.StringIO()
-            ):  # MLflow announces the version; we do so ourselves
-                info = mlflow.pyfunc.log_model(
-                    name="model",
-                    python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-                    artifacts={"bundle": str(bundle)},
-                    code_paths=[str(root / "evenhand"), str(root / "models")],
-                    pip_requirements=_REQUIREMENTS,
-                    registered_model_name=self._model,
-                    tags=tags,
-                )
-        version = str(info.registered_model_version)
+                _log_input(name, data, params)
+            version = self._log_model(bundle, tags)
         for key, value in tags.items():
             self._client.set_model_version_tag(self._model, version, key, value)
         self._client.set_registered_model_alias(self._model, CHALLENGER, version)
         return version
+
+    def _log_model(self, bundle: Path, tags: dict[str, str]) -> str:
+        """The bundle as a model of MLflow's, with our code beside it; the new version's number."""
+        root = Path(__file__).resolve().parents[1]
+        with contextlib.redirect_stderr(io.StringIO()):  # MLflow announces the version; we do so ourselves
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+                artifacts={"bundle": str(bundle)},
+                code_paths=[str(root / "evenhand"), str(root / "models")],
+                pip_requirements=_REQUIREMENTS,
+                registered_model_name=self._model,
+                tags=tags,
+            )
+        return str(info.registered_model_version)
 
     def versions(self) -> list[Version]:
         """All versions, newest first."""
@@ -252,3 +257,11 @@ class Registry:
         row = next(row for row in self.versions() if row.version == number)
         manifest = json.loads((self.folder(version) / "manifest.json").read_text(encoding="utf-8"))
         return {"version": row, "manifest": manifest}
+
+
+def _log_input(name: str, data: Input, params: Mapping[str, Any]) -> None:
+    """Tell MLflow what the run under way has read: digest, columns and size, and which gold it came from."""
+    source = CodeDatasetSource({key: str(params[key]) for key in ("data_hash", "code_version")})
+    mlflow.log_input(
+        HuggingFaceDataset(data.rows, source, name=f"rulings-{name}", digest=data.digest), context=name
+    )

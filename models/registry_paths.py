@@ -1,6 +1,7 @@
 """Where the embedded registry's files lie: in the workspace, wherever that was copied or moved to.
 
-MLflow writes whole file locations into its database. The part up to the workspace is put right when the registry is opened.
+MLflow writes whole file locations into its database. The part up to the workspace is put right when the
+registry is opened.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _COLUMNS = (
     ("logged_models", "artifact_location"),
     ("model_versions", "storage_location"),
 )
-MOVED = "evenhand.moved"  # tag of the experiment: when the rows were last put right, and where they had pointed to
+MOVED = "evenhand.moved"  # tag of the experiment: when its rows were put right, where they had pointed to
 
 
 def artifacts_location(ws: Workspace) -> str:
@@ -30,7 +31,10 @@ def artifacts_location(ws: Workspace) -> str:
 
 
 def location_here(ws: Workspace, location: str) -> str:
-    """The `location` of an artifact, with this workspace for the one it was written in; other locations as they are."""
+    """The `location` of an artifact, with this workspace for the one it was written in.
+
+    Other locations as they are.
+    """
     _, mark, rest = location.rpartition(_MARK)
     ours = location.startswith("file:") and mark and rest[:1] in ("", "/")
     return artifacts_location(ws) + rest if ours else location
@@ -42,9 +46,10 @@ def path_here(ws: Workspace, location: str) -> Path:
 
 
 def settle_in(ws: Workspace, experiment_id: str, pointed_to: str) -> None:
-    """Let every row of the embedded registry point into this workspace, and note in the experiment where they pointed to.
+    """Let every row of the embedded registry point into this workspace, and note where they had pointed to.
 
-    All rows change or none; a second call changes nothing. Raises sqlite3.Error if the file cannot be written.
+    All rows change or none; a second call changes nothing. Raises sqlite3.Error if the file cannot be
+    written.
     """
     with closing(sqlite3.connect(ws.registry_dir / "mlflow.db", timeout=30)) as db, db:
         db.create_function(

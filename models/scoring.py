@@ -69,34 +69,25 @@ def score(
 ) -> ScoreReport:
     """Score every decision file that has no scores by `model` ("evenhand-3") yet.
 
-    A shard is a decision file; its score file appears whole or not at all, so a killed run goes on where it stopped. Decisions
-    under a policy version that the model does not cover are counted in `skipped` and left out; PolicyMismatch if that is all
-    of them.
+    A shard is a decision file; its score file appears whole or not at all, so a killed run goes on where it
+    stopped. Decisions under a policy version that the model does not cover are counted in `skipped` and left
+    out; PolicyMismatch if that is all of them.
     """
     report, memory, began = ScoreReport(), _Memory(), time.monotonic()
     left: Counter[str] = Counter()
-    todo = []
-    for file in decision_files(ws, since, until):
-        if score_file(ws, model, file).exists():
-            report.shards_skipped += 1
-        else:
-            todo.append(file)
-    total = sum(_distinct(file) for file in todo)
-    with Progress("score", total, unit="texts") as progress:
+    files = decision_files(ws, since, until)
+    todo = [file for file in files if not score_file(ws, model, file).exists()]
+    report.shards_skipped = len(files) - len(todo)
+    with Progress("score", sum(_distinct(file) for file in todo), unit="texts") as progress:
         for file in todo:
             shard = pl.read_parquet(file)
+            left.update(_uncovered(bundle, model, shard))
             covered = shard.filter(_covered(bundle))
-            for version, area, n in (
-                shard.filter(~_covered(bundle)).group_by("policy_version", "area").len().iter_rows()
-            ):
-                left[f"{area} under {version} is not covered by {model}"] += n
-            scores = (
-                _scores(bundle, model, covered, memory.vectors(bundle, covered, report, progress))
-                if len(covered)
-                else pl.DataFrame(schema=SCORES)
-            )
-            target = score_file(ws, model, file)
-            with atomic_path(target) as part:
+            scores = pl.DataFrame(schema=SCORES)
+            if len(covered):
+                vectors = memory.vectors(bundle, covered, report, progress)
+                scores = _scores(bundle, model, covered, vectors)
+            with atomic_path(score_file(ws, model, file)) as part:
                 scores.write_parquet(part)
             report.decisions += scores.height
             report.shards_done += 1
@@ -120,6 +111,12 @@ def _distinct(file: Path) -> int:
 def _covered(bundle: ModelBundle) -> pl.Expr:
     key = pl.concat_str("policy_version", "area", separator="/")
     return key.is_in(list(bundle.manifest.heads))
+
+
+def _uncovered(bundle: ModelBundle, model: str, shard: pl.DataFrame) -> dict[str, int]:
+    """Why decisions of the shard are left out -> how many."""
+    counts = shard.filter(~_covered(bundle)).group_by("policy_version", "area").len().iter_rows()
+    return {f"{area} under {version} is not covered by {model}": n for version, area, n in counts}
 
 
 def _scores(bundle: ModelBundle, model: str, shard: pl.DataFrame, vectors: Floats32) -> pl.DataFrame:

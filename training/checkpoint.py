@@ -1,4 +1,4 @@
-"""Checkpoints of training runs that were cut short: what they are of, and what may be done with one that does not fit."""
+"""Checkpoints of training runs that were cut short: written, found, and refused where they do not fit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ Tensors = dict[str, torch.Tensor]
 FORMAT = 3  # of the file; one more whenever its content or what a step of training does changes
 FILE = "epoch.safetensors"
 _KEEP_SECONDS = 24 * 3600  # a checkpoint written to since may be of a run that is still going
-#: Settings that change nothing of the fine-tuning, or that the fingerprint has from elsewhere. A new setting counts until it stands here.
+#: Settings that change nothing of the fine-tuning, or that the fingerprint has from elsewhere.
+#: A new setting counts until it stands here.
 _OTHER_SETTINGS = ("encoder", "seed", "threads", "int8", "moderator_history", "allow_download")
 
 
@@ -36,7 +37,10 @@ class UnfitCheckpoint(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What a checkpoint holds: the epochs done, losses as in `FinetuneReport`, tensors, and the optimizer's state."""
+    """What a checkpoint holds.
+
+    That is the epochs done, losses as in `FinetuneReport`, tensors, and the optimizer's state.
+    """
 
     epoch: int
     best_epoch: int
@@ -104,7 +108,7 @@ def keep(folder: Path, of: Mapping[str, str], kept: Kept) -> None:
 
 
 def read(folder: Path, of: Mapping[str, str], trained: Tensors, parameters: list[torch.nn.Parameter]) -> Kept:
-    """The checkpoint in `folder`, checked against fingerprint `of`, the model's `trained` tensors, the optimizer's `parameters`.
+    """The checkpoint in `folder`, checked against its fingerprint, the model and the optimizer.
 
     Raises UnfitCheckpoint if it is damaged or of something else, FileNotFoundError if there is none.
     """
@@ -156,7 +160,8 @@ def _open(path: Path, *, with_tensors: bool) -> tuple[dict[str, Any], Tensors]:
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()} if with_tensors else {}  # noqa: SIM118
+            names = file.keys() if with_tensors else []
+            tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError:
         raise
     except (OSError, SafetensorError, ValueError) as problem:
@@ -174,7 +179,10 @@ def _differs(facts: Mapping[str, Any], of: Mapping[str, str]) -> str:
 
 
 def other_than(root: Path, of: Mapping[str, str]) -> str:
-    """Why the newest checkpoint of another run with the same seed under `root` does not fit; empty where there is none."""
+    """Why the newest checkpoint of another run with the same seed under `root` does not fit.
+
+    Empty where there is none.
+    """
     for _, folder in sorted(_folders(root), reverse=True):
         try:
             facts, _ = _open(folder / FILE, with_tensors=False)

@@ -17,9 +17,9 @@ ENOUGH = 30  # decisions below which a slice gets no metrics
 def report(
     rows: pl.DataFrame, wrong: Floats, p: Floats, group: NDArray[np.int64], *, seed: int
 ) -> dict[str, Any]:
-    """Metrics of p_overturn on `rows`: `overall`, `language`, `area`; each with n, error rate and 95% intervals.
+    """Metrics of p_overturn on `rows`: `overall`, `language`, `area`.
 
-    Slices under ENOUGH decisions say only their n.
+    Each with n, error rate and 95% intervals. Slices under ENOUGH decisions say only their n.
     """
     rng = np.random.default_rng(seed)
     found: dict[str, Any] = {"overall": evaluate(wrong, p)}

@@ -18,7 +18,7 @@ ENOUGH = 50  # rulings below which nothing is trained
 CARRIED = 0.5  # weight of a ruling carried over to a reworded area, where its own clause did not change
 
 
-#: Columns of the examples: a text with its head, the index of the right label in that head, its weight, the row it is from.
+#: Columns: a text with its head, the index of the right label in that head, its weight, the row it is from.
 FEATURES = datasets.Features(
     text=datasets.Value("string"),
     head=datasets.Value("string"),
@@ -41,9 +41,9 @@ def answers(policies: Sequence[PolicyVersion], where: Mapping[str, str]) -> pl.D
 
 
 def covered(rows: pl.DataFrame, known: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """The gold `rows` whose decided and ruled label both stand in the decision's policy version (`known` of `answers`).
+    """The gold `rows` whose decided and ruled label both stand in the decision's policy version.
 
-    Also a note on how many were left out; empty for none. Same row order.
+    `known` of `answers`; same row order. Also a note on how many were left out; empty for none.
     """
     kept = rows
     for column in ("label", "ruled_label"):
@@ -72,7 +72,10 @@ def enough(rows: pl.DataFrame, left_out: str = "") -> None:
 
 
 def data_hash(rows: pl.DataFrame) -> str:
-    """Fingerprint of the gold: decision, policy version, text, both labels and weight of every row. 16 hex digits."""
+    """Fingerprint of the gold: decision, policy version, text, both labels and weight of every row.
+
+    It has 16 hex digits.
+    """
     columns = ("decision_id", "policy_version", "text", "label", "ruled_label", "weight")
     parts = rows.select(columns).with_columns(pl.col("weight").round(6))
     text = "\n".join(json.dumps(row) for row in parts.iter_rows())
@@ -84,9 +87,10 @@ def label_examples(
 ) -> datasets.Dataset:
     """Examples for the label models, FEATURES, by place in `rows`. One a case and head.
 
-    A ruling teaches the head of its own policy version with weight 1, and with weight CARRIED each other head that later
-    versions give its area, where the ruled label's clause reads the same there. Of several rulings that would teach a head the
-    same case, its own go before carried ones, then the newest counts. `rows` as `covered` leaves them.
+    A ruling teaches the head of its own policy version with weight 1, and with weight CARRIED each other head
+    that later versions give its area, where the ruled label's clause reads the same there. Of several rulings
+    that would teach a head the same case, its own go before carried ones, then the newest counts. `rows` as
+    `covered` leaves them.
     """
     newest = rows.with_row_index("place").sort("ruled_at", "place", descending=[True, False])
     ruled = [(row, where[f"{row['policy_version']}/{row['area']}"]) for row in newest.iter_rows(named=True)]
@@ -105,7 +109,7 @@ def label_examples(
 def _carried_to(
     policies: Sequence[PolicyVersion], where: Mapping[str, str]
 ) -> dict[tuple[str, str, str], list[str]]:
-    """(policy version, area, label) -> heads, other than its own, of later versions whose clause for the label is the same."""
+    """(policy version, area, label) -> other heads, of later versions with the same clause for the label."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for i, policy in enumerate(policies):
         for area in policy.areas:

@@ -59,9 +59,10 @@ def finetune(
 ) -> FinetuneReport:
     """Fine-tune `model` in place and leave it with its best weights by validation log loss.
 
-    With `checkpoints` (a folder) each epoch is kept there, under the fingerprint of all that decides it, so that the same call
-    after a kill goes on (unless `resume` is false) and ends with the same weights as an unbroken run. A checkpoint that is damaged
-    or of something else is never used: training starts anew, and the report says why. Raises TrainingError for no examples.
+    With `checkpoints` (a folder) each epoch is kept there, under the fingerprint of all that decides it, so
+    that the same call after a kill goes on (unless `resume` is false) and ends with the same weights as an
+    unbroken run. A checkpoint that is damaged or of something else is never used: training starts anew, and
+    the report says why. Raises TrainingError for no examples.
     """
     if not len(train):
         raise TrainingError("no training examples; ingest rulings first")
@@ -198,7 +199,10 @@ def _find_checkpoint(run: _Run, root: Path, of: Mapping[str, str], *, resume: bo
 
 
 def _kept(root: Path, of: Mapping[str, str], run: _Run) -> Kept | None:
-    """What a run of the same fingerprint left under `root`; else None, and the report says why another cannot be used."""
+    """What a run of the same fingerprint left under `root`.
+
+    Else None, and the report says why another cannot be used.
+    """
     parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
     try:
         return checkpoint.read(checkpoint.folder_for(root, of), of, run.model.trained_tensors(), parameters)

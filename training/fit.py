@@ -1,4 +1,4 @@
-"""Step 3 of training: the cheap label models and the flagger learn, p_overturn is calibrated, the test part is read once."""
+"""Step 3 of training: the readings and the flagger learn, p_overturn is calibrated, the test part is read."""
 
 from __future__ import annotations
 
@@ -68,9 +68,12 @@ def _bundle(
     encoded: tuple[Encoder, Floats32],
     decided: tuple[Lessons, Lessons],
 ) -> ModelBundle:
-    """The bundle with its flagger; `encoded`: the base encoder, and what `encode` gives for all rows of the gold."""
+    """The bundle with its flagger.
+
+    `encoded`: the base encoder, and what `encode` gives for all rows of the gold.
+    """
     base, vectors = encoded
-    here = prepared.learned
+    here = prepared.for_learning
     fold = group_folds(prepared.group[here], config.seed)
     readings, left_out = Readings.fit(
         prepared.heads, _lessons_from_rulings(prepared, vectors, fold), *decided
@@ -91,7 +94,7 @@ def _bundle(
 
 def _lessons_from_rulings(prepared: Prepared, vectors: Floats32, fold: Ints) -> Lessons:
     """`vectors` (n, 2 dim) of all rows, `fold` of those that may be learned from."""
-    here = prepared.learned
+    here = prepared.for_learning
     examples = prepared.examples(here).to_polars()
     place = examples["place"].to_numpy()
     base = np.split(vectors[here], 2, axis=1)[1]
@@ -127,7 +130,7 @@ def _manifest(prepared: Prepared, encoder: Encoder) -> Manifest:
 
 def _metrics(prepared: Prepared, bundle: ModelBundle, vectors: Floats32, seed: int) -> dict[str, Any]:
     """On the test part."""
-    here = ~prepared.learned
+    here = ~prepared.for_learning
     test = prepared.rows.filter(pl.Series(here))
     judged = bundle.judge(test, vectors[here])
     p = judged["p_overturn"].to_numpy()

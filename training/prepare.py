@@ -1,4 +1,7 @@
-"""Step 1 of training: which rulings are learned from, which part each is for, and which heads there are. Reads no model."""
+"""Step 1 of training: which rulings are learned from, what each is for, and which heads there are.
+
+No model is read.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ class Prepared:
         return label_examples(self.rows.filter(pl.Series(here)), self.policies, self.heads, self.where)
 
     @property
-    def learned(self) -> NDArray[np.bool_]:
+    def for_learning(self) -> NDArray[np.bool_]:
         """Where a ruling may be learned from: outside the test part."""
         return np.asarray(self.part != "test")
 
@@ -73,7 +76,7 @@ def prepare(ws: Workspace, store: Store, config: ModelConfig) -> Prepared:
 
 
 def _check(prepared: Prepared) -> None:
-    wrong = prepared.wrong[prepared.learned]
+    wrong = prepared.wrong[prepared.for_learning]
     if len(wrong) < CALIBRATED_FROM or not 0 < wrong.sum() < len(wrong):
         raise TrainingError(
             f"{int(wrong.sum())} overturns among {len(wrong)} rulings outside the test part: too few to"

@@ -1,4 +1,4 @@
-"""Step 4 of training: the new version goes into the registry as challenger, with what it was made from; its checkpoint goes."""
+"""Step 4 of training: the new version goes into the registry, and the checkpoints of the run go."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from training.tune import Tuned
 def register(
     ws: Workspace, prepared: Prepared, tuned: Tuned, fitted: Fitted, config: ModelConfig, *, by: str
 ) -> str:
-    """The new version's number. Nothing of a text goes into MLflow's database: it gets digests, counts and metrics."""
+    """The new version's number. MLflow's database gets digests, counts and metrics, nothing of a text."""
     manifest = fitted.bundle.manifest
     params = {
         "encoder": manifest.encoder,
@@ -37,7 +37,7 @@ def register(
     with tempfile.TemporaryDirectory(prefix="evenhand-") as parent:
         folder = Path(parent) / "bundle"
         fitted.bundle.save(folder)
-        ruled = prepared.rows.filter(pl.Series(prepared.learned))
+        ruled = prepared.rows.filter(pl.Series(prepared.for_learning))
         save_known_cases(marks(ruled["text"].to_list(), ruled["conversation_id"].to_list()), folder)
         version = Registry(ws).register(
             folder,

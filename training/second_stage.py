@@ -26,7 +26,10 @@ def group_folds(group: Ints, seed: int) -> Ints:
 
 
 def from_decisions(decisions: pl.DataFrame, labels: Ints, vectors: Floats32 | None) -> Lessons:
-    """Decisions (decision_id, text, head) as rows to learn from; `vectors` may be left out for the character models."""
+    """Decisions (decision_id, text, head) as rows to learn from.
+
+    `vectors` may be left out for the character models.
+    """
     return Lessons(
         texts=decisions["text"].to_list(),
         vectors=np.empty((decisions.height, 0), np.float32) if vectors is None else vectors,
@@ -40,9 +43,10 @@ def from_decisions(decisions: pl.DataFrame, labels: Ints, vectors: Floats32 | No
 def decided_lessons(
     decisions: pl.DataFrame, labels: dict[str, tuple[str, ...]], pooled: Callable[[Sequence[str]], Floats32]
 ) -> tuple[Lessons, Lessons]:
-    """For the character and for the vector models: a random part of `decisions` (decision_id, text, label, head).
+    """Lessons for the character and for the vector models.
 
-    `labels`: the labels of each head; `pooled`: vectors of texts by the base encoder. Identical texts are encoded once.
+    They are a random part of `decisions` (decision_id, text, label, head). `labels`: the labels of each head;
+    `pooled`: vectors of texts by the base encoder. Identical texts are encoded once.
     """
 
     def index(rows: pl.DataFrame) -> Ints:
@@ -66,10 +70,12 @@ def fit_flagger(
     seen: NDArray[np.bool_],
     left_out: list[tuple[CharBaseline, VectorHeads]],
 ) -> None:
-    """Fit `bundle.flagger` on ruled decisions: each fold's features come from models and histories that left it out.
+    """Fit `bundle.flagger` on ruled decisions.
 
-    `rows` as for `ModelBundle.judge` with `weight`; `vectors` from `ModelBundle.encode`; `wrong`: 1 where overturned; `fold` in
-    [0, GOLD_FOLDS); `seen`: where the fine-tuned encoder was taught by the ruling; `left_out` from `Readings.fit`.
+    Each fold's features come from models and histories that left it out. `rows` as for `ModelBundle.judge`
+    with `weight`; `vectors` from `ModelBundle.encode`; `wrong`: 1 where overturned; `fold` in [0,
+    GOLD_FOLDS); `seen`: where the fine-tuned encoder was taught by the ruling; `left_out` from
+    `Readings.fit`.
     """
     flagger = bundle.flagger
     features = np.empty((rows.height, len(FEATURES)))

@@ -16,7 +16,10 @@ TEST_SHARE = 0.12
 
 
 def split(group: NDArray[np.int64], times: Sequence[datetime], *, seed: int) -> NDArray[np.str_]:
-    """Part of each case, shape (n,): the newest groups are the test part, the others fall by a hash of seed and group."""
+    """Part of each case, shape (n,).
+
+    The newest groups are the test part, the others fall by a hash of seed and group.
+    """
     newest: dict[int, datetime] = {}
     for code, time in zip(group.tolist(), times, strict=True):
         newest[code] = max(time, newest.get(code, time))

@@ -36,8 +36,8 @@ def train(
 ) -> TrainReport:
     """Fine-tune on the rulings, calibrate, evaluate on the newest part, register as challenger.
 
-    Goes on where a killed run of the same data, policy wordings and settings stopped, unless `resume` is false. Raises
-    TrainingError if there is too little gold.
+    Goes on where a killed run of the same data, policy wordings and settings stopped, unless `resume` is
+    false. Raises TrainingError if there is too little gold.
     """
     began = time.monotonic()
     config = ws.config.model if seed is None else replace(ws.config.model, seed=seed)
@@ -59,7 +59,7 @@ def train(
 
 def _notes(prepared: Prepared, tuned: Tuned) -> list[str]:
     """What a person should know of the run."""
-    draws = prepared.rows.filter(pl.Series(prepared.learned))["draw_id"]
+    draws = prepared.rows.filter(pl.Series(prepared.for_learning))["draw_id"]
     drawn = len(draws) - draws.null_count()
     notes = [
         f"{drawn} of {len(draws)} rulings were drawn and count with their weight"

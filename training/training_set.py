@@ -1,4 +1,4 @@
-"""The training set: examples cut into tokens, kept on disk under their digest so that no run cuts the same texts twice."""
+"""The training set: examples cut into tokens, kept on disk so that no run cuts the same texts twice."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """Examples for one encoder, read from a file that stays on disk: text, head, label, weight, place, input_ids, length."""
+    """Examples for one encoder, read from a file that stays on disk.
+
+    Columns: text, head, label, weight, place, input_ids, length.
+    """
 
     rows: datasets.Dataset
     examples: str  # digest of what is taught, whoever reads it
@@ -66,10 +69,10 @@ class TrainingSet:
 
 
 def training_set(examples: datasets.Dataset, encoder: Encoder, root: Path) -> TrainingSet:
-    """The `examples` (of `training.examples`) as `encoder` reads them, from a folder under `root` where they lie there already.
+    """`examples` (of `training.examples`) as `encoder` reads them, from disk where they lie there already.
 
-    The folder is called after all that decides its content: the examples, the tokenizer, where it cuts, this code's version. A
-    damaged file is made anew.
+    Their folder under `root` is called after all that decides its content: the examples, the tokenizer, where
+    it cuts, this code's version. A damaged file is made anew.
     """
     taught = _digest(json.dumps(row, sort_keys=True) for row in examples.to_list())
     reads = [encoder.tokenizer.to_str(), encoder.max_tokens, evenhand.__version__, FORMAT]

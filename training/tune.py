@@ -1,4 +1,4 @@
-"""Step 2 of training: the encoder learns from the training part, and the validation part says when to stop."""
+"""Step 2 of training: the encoder learns from the training part; the validation part says when to stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.training_set import TrainingSet, training_set
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """The fine-tuned classifier, as it will judge (in 8 bits where it does), what it read, and how it went."""
+    """The fine-tuned classifier as it will judge (in 8 bits where it does), what it read, how it went."""
 
     classifier: EncoderClassifier
     sets: Mapping[str, TrainingSet]  # "training" and "validation"
@@ -26,7 +26,10 @@ class Tuned:
 
 
 def tune(ws: Workspace, prepared: Prepared, config: ModelConfig, *, resume: bool) -> Tuned:
-    """Fine-tune on the training part; go on where a cut run of the same inputs stopped, unless `resume` is false."""
+    """Fine-tune on the training part.
+
+    Go on where a cut run of the same inputs stopped, unless `resume` is false.
+    """
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)

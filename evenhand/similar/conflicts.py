@@ -14,9 +14,36 @@ from evenhand.workspace.workspace import Workspace
 
 #: Columns of the conflicts table: one row a decision in a group with more than one label.
 COLUMNS = (
-    "conflict_id", "case_id", "area", "policy_version", "label", "majority_label", "deviates", "group_size",
-    "share_of_majority", "moderator_id", "market", "language", "decided_at", "decision_id", "across", "within_one",
-)  # fmt: skip
+    "conflict_id",
+    "case_id",
+    "area",
+    "policy_version",
+    "label",
+    "majority_label",
+    "deviates",
+    "group_size",
+    "share_of_majority",
+    "moderator_id",
+    "market",
+    "language",
+    "decided_at",
+    "decision_id",
+    "across",
+    "within_one",
+)
+#: Columns of the decisions that conflicts are looked for in.
+_READ = (
+    "decision_id",
+    "case_id",
+    "text",
+    "area",
+    "policy_version",
+    "label",
+    "moderator_id",
+    "market",
+    "language",
+    "decided_at",
+)
 #: What a conflict can lie between, and what one of them is called.
 ACROSS = {"moderators": "moderator", "days": "day", "markets": "market"}
 _VALUE = {
@@ -27,12 +54,13 @@ _VALUE = {
 
 
 def conflicts(decisions: pl.DataFrame, *, similar: float = SIMILAR) -> pl.DataFrame:
-    """Decisions on near-identical content that differ, COLUMNS, the groups with most deviating decisions first.
+    """Decisions on near-identical content that differ, COLUMNS; groups with most deviating decisions first.
 
-    `decisions` has decision_id, case_id, text, area, policy_version, label, moderator_id, market, language, decided_at. A
-    group's majority label is the one given most often; on a tie no decision deviates and `majority_label` is null. `across` says
-    what the group's different labels lie between, of ACROSS, separated by "; " (days are those of UTC); `within_one` which single
-    moderator, day or market decided both ways.
+    `decisions` has decision_id, case_id, text, area, policy_version, label, moderator_id, market, language,
+    decided_at. A group's majority label is the one given most often; on a tie no decision deviates and
+    `majority_label` is null. `across` says what the group's different labels lie between, of ACROSS,
+    separated by "; " (days are those of UTC); `within_one` which single moderator, day or market decided both
+    ways.
     """
     parts = []
     with Progress("compare", decisions.height, unit="decisions") as progress:
@@ -73,7 +101,8 @@ def _judged(rows: pl.DataFrame) -> pl.DataFrame:
 def _between(rows: pl.DataFrame) -> pl.DataFrame:
     """`across` and `within_one` of each group.
 
-    Where a group has two labels and two markets, some two of its decisions differ in both, so that counting is enough.
+    Where a group has two labels and two markets, some two of its decisions differ in both, so that counting
+    is enough.
     """
     key = ["conflict_id", "area", "policy_version"]
     parts = []
@@ -90,16 +119,14 @@ def _between(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def lies(*, across: Sequence[str] = (), within_one: Sequence[str] = ()) -> list[pl.Expr]:
-    """Filters for the conflicts across all of `across` (keys of ACROSS) and within one of each of `within_one` (its values)."""
+    """Filters for conflicts across all of `across` (keys of ACROSS) and within one each of `within_one`."""
     wanted = [("across", name) for name in across] + [("within_one", name) for name in within_one]
     return [pl.col(column).str.split("; ").list.contains(name) for column, name in wanted]
 
 
 def publish_conflicts(ws: Workspace) -> pl.DataFrame:
-    """Conflicts among all decisions of the lake, kept for the app in the workspace's conflicts_file; see `conflicts`."""
-    columns = ("decision_id", "case_id", "text", "area", "policy_version", "label", "moderator_id", "market",
-               "language", "decided_at")  # fmt: skip
-    decisions = scan_decisions(ws).select(columns).sort("decision_id").collect()
+    """As `conflicts`, of all decisions of the lake; kept for the app in the workspace's conflicts_file."""
+    decisions = scan_decisions(ws).select(_READ).sort("decision_id").collect()
     found = conflicts(decisions)
     with atomic_path(ws.conflicts_file) as part:
         texts = decisions.select("decision_id", "text")

@@ -1,4 +1,7 @@
-"""Which cases hang together: one text in several dresses, or one conversation. Who has met one of them has met them all."""
+"""Which cases hang together: one text in several dresses, or one conversation.
+
+Who has met one of them has met them all.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ Ints = NDArray[np.int64]
 
 
 def connected(n: int, left: Ints, right: Ints) -> Ints:
-    """The first member of each item's connected part, shape (n,): `left[k]` and `right[k]`, in [0, n), belong together.
+    """The first member of each item's connected part, shape (n,).
+
+    `left[k]` and `right[k]`, in [0, n), belong together.
 
     >>> connected(4, np.array([2]), np.array([1])).tolist()
     [0, 1, 1, 3]

@@ -1,8 +1,8 @@
 """Which texts are copies or near copies of one another, among any number of them.
 
-Texts are brought to their normal form; what is then equal belongs together. Near copies are found by MinHash over character
-n-grams with banding (Broder 1997; Leskovec, Rajaraman and Ullman, ch. 3) and each candidate pair is checked by its exact
-Jaccard similarity. Groups are the connected parts.
+Texts are brought to their normal form; what is then equal belongs together. Near copies are found by MinHash
+over character n-grams with banding (Broder 1997; Leskovec, Rajaraman and Ullman, ch. 3) and each candidate
+pair is checked by its exact Jaccard similarity. Groups are the connected parts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from evenhand.similar.groups import Ints, connected
 from evenhand.similar.normal_form import squashed
 
-SIMILAR = 0.6  # Jaccard similarity of n-grams from which two texts count as copies; chosen by benchmarks/conflicts.py
+#: Jaccard similarity of n-grams from which two texts count as copies; chosen by benchmarks/conflicts.py.
+SIMILAR = 0.6
 _BANDS, _ROWS = 24, 3  # a pair at 0.6 becomes a candidate with probability 1 - (1 - 0.6^3)^24 = 0.997
 _SEED = 1
 _BATCH = 20_000
@@ -75,10 +76,11 @@ def _bands(digests: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _likely_pairs(
     bands: NDArray[np.uint64], marks: NDArray[np.uint8], similar: float
 ) -> Iterator[tuple[Ints, Ints]]:
-    """Pairs that share a band and look similar, many at once; a band's members are compared with the few before them.
+    """Pairs that share a band and look similar, many at once.
 
-    `marks`: the last 8 bits of each MinHash, shape (n, 72). A pair is given if more of them agree than all but 1 in 10,000
-    pairs would have that are just `similar`; this spares the exact comparison of pairs that share a band by chance.
+    A band's members are compared with the few before them. `marks`: the last 8 bits of each MinHash, shape
+    (n, 72). A pair is given if more of them agree than all but 1 in 10,000 pairs would have that are just
+    `similar`; this spares the exact comparison of pairs that share a band by chance.
     """
     n = marks.shape[1]
     least = n * similar - 3.7 * math.sqrt(n * similar * (1 - similar))
@@ -95,7 +97,10 @@ def _likely_pairs(
 
 
 def n_grams(form: str) -> set[str]:
-    """Character n-grams of a squashed form: of 2 in Han and kana, of 3 elsewhere; a shorter form is its own."""
+    """Character n-grams of a squashed form: of 2 in Han and kana, of 3 elsewhere.
+
+    A shorter form is its own.
+    """
     n = 2 if any("\u3040" <= c <= "\u9fff" for c in form) else 3
     return {form[i : i + n] for i in range(len(form) - n + 1)} or {form}
 

@@ -12,7 +12,10 @@ _RUN = re.compile(r"(.)\1+", re.DOTALL)
 
 
 class _Kept(dict[int, str]):
-    """Code point -> itself for letters, marks and numbers; a space for the rest. Filled as characters come up."""
+    """Code point -> itself for letters, marks and numbers; a space for the rest.
+
+    Filled as characters come up.
+    """
 
     def __missing__(self, code: int) -> str:
         kind = unicodedata.category(chr(code))
@@ -27,7 +30,7 @@ _KEPT = _Kept()
 
 
 def normal_form(text: str) -> str:
-    """`text` without case, width, emoji, punctuation, plain numbers, elongations, look-alike letters and digits for letters.
+    """`text` without case, width, emoji, punctuation, numbers, elongations and look-alike letters.
 
     For comparing, never for showing. Letters and marks of every script stay.
 
@@ -51,5 +54,8 @@ def normal_form(text: str) -> str:
 
 
 def squashed(text: str) -> str:
-    """The normal form without spaces: `s p a c i n g` is no disguise, and scripts without spaces need no words."""
+    """The normal form without spaces.
+
+    `s p a c i n g` is no disguise, and scripts without spaces need no words.
+    """
     return _RUN.sub(r"\1", normal_form(text).replace(" ", ""))

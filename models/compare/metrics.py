@@ -1,4 +1,7 @@
-"""How good a ranking and its probabilities are. All take `wrong` (0/1) and `p` (higher means more suspect), shape (n,)."""
+"""How good a ranking and its probabilities are.
+
+All take `wrong` (0/1) and `p` (higher means more suspect), shape (n,).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ Ints = NDArray[np.int64]
 
 
 def average_precision(wrong: Floats, p: Floats) -> float:
-    """Area under the precision-recall steps; the error rate for a random ranking, 1 for a perfect one. NaN without errors."""
+    """Area under the precision-recall steps; the error rate for a random ranking, 1 for a perfect one.
+
+    NaN without errors.
+    """
     return float(average_precision_score(wrong, p)) if wrong.any() else float("nan")
 
 
@@ -23,7 +29,10 @@ def auroc(wrong: Floats, p: Floats) -> float:
 
 
 def lift_at(wrong: Floats, p: Floats, share: float) -> float:
-    """Errors among the top `share` of the ranking, over the error rate; ties share their errors. NaN without errors."""
+    """Errors among the top `share` of the ranking, over the error rate; ties share their errors.
+
+    NaN without errors.
+    """
     if not wrong.any():
         return float("nan")
     k = max(1, int(round(share * len(p))))
@@ -76,7 +85,7 @@ def evaluate(wrong: Floats, p: Floats) -> dict[str, float | None]:
 def bootstrap(
     wrong: Floats, p: Floats, group: Ints, *, rng: np.random.Generator, repeats: int = 200
 ) -> dict[str, tuple[float, float]]:
-    """95% percentile intervals of every metric, drawing whole groups with replacement (rows of a group are alike)."""
+    """95% percentile intervals of every metric, drawing whole groups, whose rows are alike."""
     codes, place = np.unique(group, return_inverse=True)
     rows = [np.flatnonzero(place == code) for code in range(len(codes))]
     found: dict[str, list[float]] = {name: [] for name in METRICS}

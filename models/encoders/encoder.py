@@ -53,7 +53,10 @@ class Encoder:
         ]
 
     def pool(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Mean over the tokens of each text's last hidden state, shape (n, dim); keeps the gradient if asked to."""
+        """Mean over the tokens of each text's last hidden state, shape (n, dim).
+
+        Keeps the gradient if asked to.
+        """
         pad = int(self.model.config.pad_token_id or 0)
         width = max(len(row) for row in ids)
         batch = torch.full((len(ids), width), pad, dtype=torch.long)
@@ -121,7 +124,8 @@ def check_encoder(name: str, *, allow_download: bool = False) -> str:
 def load_encoder(name: str, *, max_tokens: int = 128, allow_download: bool = False) -> Encoder:
     """The base encoder called `name`: `bundled:multilingual-e5-small`, a hub id or a local folder.
 
-    Weights are float32. The network is used only for a hub id and with `allow_download`. ModelError says what is missing.
+    Weights are float32. The network is used only for a hub id and with `allow_download`. ModelError says what
+    is missing.
     """
     check_encoder(name, allow_download=allow_download)
     if name == bundled_e5.NAME:

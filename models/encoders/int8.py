@@ -1,8 +1,9 @@
 """Linear layers in 8 bits: weights scaled by output channel, activations by token.
 
-torch's own dynamic quantisation scales a whole batch of activations at once. A transformer's activations hold a few large values, so
-most tokens are left with a handful of levels, and what a text reads like depends on the texts beside it. With a scale of its own for
-each token both go away, for about a tenth of the speed (docs/decisions/0006). Source: Dettmers et al. 2022, LLM.int8 (vector-wise).
+torch's own dynamic quantisation scales a whole batch of activations at once. A transformer's activations hold
+a few large values, so most tokens are left with a handful of levels, and what a text reads like depends on
+the texts beside it. With a scale of its own for each token both go away, for about a tenth of the speed
+(docs/decisions/0006). Source: Dettmers et al. 2022, LLM.int8 (vector-wise).
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def quantise(body: torch.nn.Module) -> None:
 
 
 class Int8Linear(torch.nn.Module):
-    """A linear layer for inference with 8-bit weights; each token's activations are scaled by their largest."""
+    """A linear layer for inference with 8-bit weights.
+
+    Each token's activations are scaled by their largest.
+    """
 
     def __init__(self, linear: torch.nn.Linear) -> None:
         super().__init__()
@@ -39,9 +43,8 @@ class Int8Linear(torch.nn.Module):
         scale = weight.abs().amax(1).clamp_min(_TINY).double() / 127
         zero = torch.zeros(len(scale), dtype=torch.long)
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # these tensors are deprecated; torch is pinned (docs/decisions/0006)
+            # these tensors are deprecated; torch is pinned (docs/decisions/0006)
+            warnings.simplefilter("ignore")
             eight = torch.quantize_per_channel(weight, scale, zero, 0, torch.qint8)
         self._packed = torch.ops.quantized.linear_prepack(eight, None)
         bias = linear.bias

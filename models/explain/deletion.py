@@ -1,4 +1,4 @@
-"""What a label hangs on: the words whose joint deletion moves it most, and the fewest that turn it into another.
+"""The words that a label hangs on: those that move it most, and the fewest that turn it into another.
 
 Nothing here knows a model: `Read` is any function from texts to label probabilities.
 """
@@ -26,17 +26,16 @@ _FLIP_SHARE = 0.5  # of the words may go for a flip; without more than that, it 
 _ENOUGH = 0.15  # share of the strongest effect below which a word, or a further step, is not worth showing
 _NOTHING = 0.05  # log odds that count as no move at all
 _LEAD = 0.02  # probability by which the other label must lead: no flip by a rounding error
-_TOGETHER, _FLIP = (
-    2 / 3,
-    7 / 8,
-)  # of the texts to read: spent when joint deletions are done, and when the flip is
+_TOGETHER = 2 / 3  # of the texts to read: spent when joint deletions are done
+_FLIP = 7 / 8  # the same, when the flip is found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flip:
     """A deletion after which the text reads like another label.
 
-    Of up to 12 `words` each one is needed, of more each run of them; of a long text as far as the texts to read went.
+    Of up to 12 `words` each one is needed, of more each run of them; of a long text as far as the texts to
+    read went.
     """
 
     words: Words
@@ -48,9 +47,8 @@ class Flip:
 class Found:
     """What the search found; effects are in log odds of the decided label."""
 
-    weights: dict[
-        int, float
-    ]  # words that speak against the decision, together: > 0, strongest 1; for it: < 0
+    #: Words that speak against the decision, together: > 0, the strongest 1; for it: < 0.
+    weights: dict[int, float]
     gain: float  # what the log odds gain when the words above 0 are deleted together
     flip: Flip | None
     passes: int  # texts read
@@ -72,11 +70,12 @@ def without(text: str, spans: Iterable[Span]) -> str:
 def search(
     text: str, words: Sequence[Span], read: Read, *, decided: int, predicted: int, passes: int
 ) -> Found:
-    """Leave out one piece at a time, then the best piece with each other one, and so on; then look for what flips `predicted`.
+    """Leave out one piece at a time, then the best piece with each other one, and so on.
 
-    Pieces are words, or runs of words where there are too many. At most `passes` texts are read, or LEAST if that is more.
-    Forward selection: once the best piece is gone, the others are tried again, which finds words that stand in for each other;
-    the best pieces taken singly are always among the candidates, so that the joint move is not below theirs.
+    Then look for what flips `predicted`. Pieces are words, or runs of words where there are too many. At most
+    `passes` texts are read, or LEAST if that is more. Forward selection: once the best piece is gone, the
+    others are tried again, which finds words that stand in for each other; the best pieces taken singly are
+    always among the candidates, so that the joint move is not below theirs.
     """
     if not words:
         return Found(weights={}, gain=0.0, flip=None, passes=0)
@@ -85,9 +84,8 @@ def search(
     alone = probe.gains(runs)
     chosen, gain = _together(probe, runs, alone)
     flip = _flip(probe, runs, chosen, predicted)
-    if (
-        gain <= _NOTHING and flip is not None
-    ):  # words that stand in for each other: none counts alone, all do together
+    if gain <= _NOTHING and flip is not None:
+        # words that stand in for each other: none counts alone, all do together
         chosen, gain = flip.words, float(probe.gains([flip.words])[0])
     order = [runs[i] for i in np.argsort(-alone, kind="stable")]
     weights = _shared_out(probe, chosen, gain, order) if gain > _NOTHING else {}
@@ -126,7 +124,7 @@ class _Probe:
         return log_odds(self.proba(cuts)[:, self.decided]) - self.start
 
     def best_of(self, size: int) -> tuple[Words, float]:
-        """Of the deletions of `size` words read so far (at least one) the one that gains most, and its gain."""
+        """Of the deletions of `size` words read so far (at least one) the best, and its gain."""
         cuts = [cut for cut in self.seen if len(cut) == size]
         gains = self.gains(cuts)
         return cuts[int(gains.argmax())], float(gains.max())
@@ -165,10 +163,11 @@ def _together(probe: _Probe, runs: Sequence[Words], alone: Floats) -> tuple[Word
 
 
 def _shared_out(probe: _Probe, chosen: Words, gain: float, order: Sequence[Words]) -> dict[int, float]:
-    """Weights of the chosen words: what the joint gain loses when one stays; words that it hardly needs are left out.
+    """Weights of the chosen words: what the joint gain loses when one stays.
 
-    Where more words are chosen than texts may yet be read, runs of them stay and go together. `order`: the pieces by what each
-    gains alone; as many of the first of them, if they are words, are tried against what is kept.
+    Words that it hardly needs are left out. Where more words are chosen than texts may yet be read, runs of
+    them stay and go together. `order`: the pieces by what each gains alone; as many of the first of them, if
+    they are words, are tried against what is kept.
     """
     pieces = _pieces(chosen, max(1, probe.room() - 2))
     if len(pieces) == 1:
@@ -213,10 +212,11 @@ def _for_the_decision(
 
 
 def _flip(probe: _Probe, runs: Sequence[Words], chosen: Words, predicted: int) -> Flip | None:
-    """The fewest words found whose deletion makes another label the likeliest; None if half of the text does not do.
+    """The fewest words found whose deletion makes another label the likeliest.
 
-    Every deletion read so far is a candidate; if none flips, pieces go one after the other, those first that the predicted
-    label hangs on. Then words come back for as long as it stays flipped, so what is left is minimal, if not always the least.
+    None if half of the text does not do. Every deletion read so far is a candidate; if none flips, pieces go
+    one after the other, those first that the predicted label hangs on. Then words come back for as long as it
+    stays flipped, so what is left is minimal, if not always the least.
     """
     most = int(_FLIP_SHARE * len(probe.words))
     flipped = _fewest(probe, [cut for cut in probe.seen if len(cut) <= most], predicted)
@@ -234,7 +234,10 @@ def _flip(probe: _Probe, runs: Sequence[Words], chosen: Words, predicted: int) -
 
 
 def _pruned(probe: _Probe, cut: Words, predicted: int) -> Words:
-    """`cut` without what need not go: large pieces are tried first, in the end each word, or each of _FINEST runs."""
+    """`cut` without what need not go.
+
+    Large pieces are tried first, in the end each word, or each of _FINEST runs.
+    """
     finest = _SHORTLIST
     while len(cut) > 1:
         count = min(len(cut), finest, probe.room(_FLIP))

@@ -1,4 +1,4 @@
-"""The explanation card: one sentence, the words that carry the flag, what would change it, the nearest precedents."""
+"""The explanation card: a sentence, the words that carry the flag, what would change it, precedents."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def explain(bundle: ModelBundle, decisions: pl.DataFrame) -> list[dict[str, Any]
 
     - `sentence`: one line that says it all; names of labels stand in “ ”;
     - `predicted_label`, `p_predicted`;
-    - `spans`: start, end in characters; weight in [-1, 1]: above 0 speaks for an overturn, the strongest is 1 (what the log odds
-      of the decided label gain when the spans above 0 are deleted together, and lose of it when this one stays); `flip`: is it
-      among the words of the flip;
-    - `flip`: None, or `label` and `p` that the text reads like without the spans marked `flip` (`models.explain.deletion.Flip`);
+    - `spans`: start, end in characters; weight in [-1, 1]: above 0 speaks for an overturn, the strongest is 1
+      (what the log odds of the decided label gain when the spans above 0 are deleted together, and lose of it
+      when this one stays); `flip`: is it among the words of the flip;
+    - `flip`: None, or `label` and `p` that the text reads like without the spans marked `flip`
+      (`models.explain.deletion.Flip`);
     - `precedents`: three rulings of the area, for and against (`Precedents.nearest`).
     """
     if decisions.is_empty():
@@ -43,25 +44,26 @@ def explain(bundle: ModelBundle, decisions: pl.DataFrame) -> list[dict[str, Any]
         decisions["case_id"].to_list(),
         decisions["label"].to_list(),
     )
-    cards = []
-    for i, row in enumerate(decisions.iter_rows(named=True)):
-        spans = words(row["text"], READ)
-        labels = bundle.classifier.heads[bundle.head_key(row["policy_version"], row["area"])].labels
-        found = found_in(bundle, row, spans, predicted[i])
-        flip = {"label": labels[found.flip.label], "p": round(found.flip.p, 4)} if found.flip else None
-        precedents = [_precedent(bundle, case, row["label"]) for case in near[i]]
-        p = float(p_predicted[i])
-        cards.append(
-            {
-                "sentence": sentence(row["label"], predicted[i], p, precedents, flip, words=len(spans)),
-                "predicted_label": predicted[i],
-                "p_predicted": round(p, 4),
-                "spans": shown(row["text"], spans, found),
-                "flip": flip,
-                "precedents": precedents,
-            }
-        )
-    return cards
+    rows = decisions.iter_rows(named=True)
+    return [_card(bundle, row, predicted[i], float(p_predicted[i]), near[i]) for i, row in enumerate(rows)]
+
+
+def _card(
+    bundle: ModelBundle, row: dict[str, Any], predicted: str, p: float, near: Sequence[Near]
+) -> dict[str, Any]:
+    spans = words(row["text"], READ)
+    labels = bundle.classifier.heads[bundle.head_key(row["policy_version"], row["area"])].labels
+    found = found_in(bundle, row, spans, predicted)
+    flip = {"label": labels[found.flip.label], "p": round(found.flip.p, 4)} if found.flip else None
+    precedents = [_precedent(bundle, case, row["label"]) for case in near]
+    return {
+        "sentence": sentence(row["label"], predicted, p, precedents, flip, words=len(spans)),
+        "predicted_label": predicted,
+        "p_predicted": round(p, 4),
+        "spans": shown(row["text"], spans, found),
+        "flip": flip,
+        "precedents": precedents,
+    }
 
 
 def found_in(bundle: ModelBundle, row: dict[str, Any], spans: Sequence[Span], predicted: str) -> Found:
@@ -93,7 +95,10 @@ def reader(bundle: ModelBundle, head: str) -> Read:
 
 
 def shown(text: str, spans: Sequence[Span], found: Found) -> list[dict[str, Any]]:
-    """The words to mark, in text order; neighbours of the same kind with nothing but space between them are one span."""
+    """The words to mark, in text order.
+
+    Neighbours of the same kind with nothing but space between them are one span.
+    """
     marked: list[dict[str, Any]] = []
     flips = found.flip.words if found.flip else frozenset()
     for i in sorted(flips | set(found.weights)):
@@ -147,7 +152,10 @@ def sentence(
 
 
 def _ruled(label: str, precedents: Sequence[dict[str, Any]]) -> str:
-    """How the nearest precedents were ruled; one that is shown for being of the other side is not counted among them."""
+    """How the nearest precedents were ruled.
+
+    One that is shown for being of the other side is not counted among them.
+    """
     if not precedents:
         return "there is no precedent in this area yet"
     nearest = [case for case in precedents if not case["other_side"]]

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from models.encoders.encoder import Floats32, unit
 
-#: Most that a case of the other side may be less similar than the nearest, in cosine, and still be worth comparing.
+#: How much less similar than the nearest, in cosine, a case of the other side may be and still be shown.
 FAR = 0.3
 COLUMNS = ("case_id", "text", "language", "market", "area", "policy_version", "label", "ruled_at")
 
@@ -47,11 +47,11 @@ class Precedents:
         *,
         k: int = 3,
     ) -> list[list[Near]]:
-        """For each query the `k` nearest gold cases of its area, never the case itself, for and against its label.
+        """The `k` nearest gold cases of each query's area, never the case itself, for and against its label.
 
-        If all `k` were ruled alike (like `labels`, or all otherwise), the nearest case of the other side takes the last place,
-        where its cosine is at most FAR below the nearest's; it is marked `other_side`. `vectors`: (m, dim), any length; fewer
-        than `k` where the area has fewer.
+        If all `k` were ruled alike (like `labels`, or all otherwise), the nearest case of the other side
+        takes the last place, where its cosine is at most FAR below the nearest's; it is marked `other_side`.
+        `vectors`: (m, dim), any length; fewer than `k` where the area has fewer.
         """
         queries = unit(vectors)
         area, own = self.cases["area"].to_numpy(), self.cases["case_id"].to_numpy()

@@ -30,11 +30,11 @@ _LONGEST_RUN = 4_000  # characters without a space that are cut in one go
 
 
 def words(text: str, within: int | None = None) -> list[Span]:
-    """Character spans (start, end) of the words and emoji of `text`, in order; what lies between belongs to none.
+    """Character spans (start, end) of the words and emoji of `text`, in order.
 
-    Chinese is cut by jieba, Thai and Japanese by BudouX, Japanese into phrases (a word with its particles), which end where
-    words end. Lao, Khmer and Burmese are cut into PIECE grapheme clusters. A cluster is never cut. With `within`, only words
-    that start before that character.
+    What lies between belongs to none. Chinese is cut by jieba, Thai and Japanese by BudouX, Japanese into
+    phrases (a word with its particles), which end where words end. Lao, Khmer and Burmese are cut into PIECE
+    grapheme clusters. A cluster is never cut. With `within`, only words that start before that character.
 
     >>> text = "Tea time 🇧🇷"
     >>> [text[a:b] for a, b in words(text)]
@@ -63,10 +63,11 @@ def joined_runs(spans: list[Span], limit: int) -> list[Span]:
 
 
 def _runs(text: str, within: int) -> Iterator[tuple[str, list[int]]]:
-    """Runs of clusters of one kind: (kind, boundaries of its clusters); a run that starts before `within` is whole.
+    """Runs of clusters of one kind: (kind, boundaries of its clusters).
 
-    Unspaced runs end after _LONGEST_RUN characters, so that a text without any space costs no more than its beginning. Han
-    characters are Japanese where the text has kana as well.
+    A run that starts before `within` is whole. Unspaced runs end after _LONGEST_RUN characters, so that a
+    text without any space costs no more than its beginning. Han characters are Japanese where the text has
+    kana as well.
     """
     japanese = _KANA.search(text, 0, within + _LONGEST_RUN) is not None
     kind, ends = GAP, [0]

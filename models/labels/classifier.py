@@ -27,7 +27,10 @@ CLAUSE_SCALE = 15.0
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSpec:
-    """One head: an area under the policy versions that word it alike. Label order and titles are those of the first of them."""
+    """One head: an area under the policy versions that word it alike.
+
+    Label order and titles are those of the first of them.
+    """
 
     key: str
     area: str
@@ -61,8 +64,9 @@ class LabelModel(Protocol):
 def build_heads(policies: Sequence[PolicyVersion]) -> tuple[dict[str, HeadSpec], dict[str, str]]:
     """Heads by key, and "version/area" -> head key.
 
-    Versions in which an area's clauses read the same, label by label, share a head, whatever the titles, severities and order of
-    the labels; the label that means "not violating" must be the same. A reworded area gets a new head.
+    Versions in which an area's clauses read the same, label by label, share a head, whatever the titles,
+    severities and order of the labels; the label that means "not violating" must be the same. A reworded area
+    gets a new head.
     """
     heads: dict[str, HeadSpec] = {}
     where: dict[str, str] = {}
@@ -103,7 +107,7 @@ class EncoderClassifier(torch.nn.Module):
                 parameter.requires_grad_(False)
 
     def _from_clauses(self, spec: HeadSpec) -> torch.Tensor:
-        """Rows start from the clauses' embeddings, centred, so that a label without rulings works from the start."""
+        """Rows start from the clauses' embeddings, centred, so that a label works before any ruling."""
         pooled = self.encoder.pooled(spec.clauses, prefix="passage: ")
         rows = unit(pooled)
         size = float(np.linalg.norm(pooled, axis=1).mean())
@@ -132,9 +136,10 @@ class EncoderClassifier(torch.nn.Module):
         return self.head_proba(self.pooled(texts), head)
 
     def use_int8(self) -> None:
-        """Judge with 8-bit weights and activations from now on; training is over. No effect where the CPU cannot.
+        """Judge with 8-bit weights and activations from now on; training is over.
 
-        What follows training (calibration, evaluation, scoring) must see the same outputs, so it is part of the manifest.
+        No effect where the CPU cannot. What follows training (calibration, evaluation, scoring) must see the
+        same outputs, so it is part of the manifest.
         """
         if self.int8 or not int8.available():
             return

@@ -21,7 +21,10 @@ Features = csr_matrix | Floats32
 
 
 class LinearHeads:
-    """Logistic regressions over `width` features; a head with fewer than two labels among its rows answers with their shares."""
+    """Logistic regressions over `width` features.
+
+    A head with fewer than two labels among its rows answers with their shares.
+    """
 
     def __init__(self, heads: Mapping[str, HeadSpec], width: int) -> None:
         self.heads = dict(heads)
@@ -33,7 +36,10 @@ class LinearHeads:
     def fit_features(
         self, features: Features, heads: Sequence[str], labels: Ints, weights: Floats, *, c: float
     ) -> Self:
-        """Learn from rows of features with head key, label index in the head and weight; `c` is the inverse of the ridge."""
+        """Learn from rows of features with head key, label index in the head and weight.
+
+        `c` is the inverse of the ridge.
+        """
         names = np.asarray(heads)
         for key, spec in self.heads.items():
             here = np.flatnonzero(names == key)
@@ -85,7 +91,10 @@ class LinearHeads:
 def _fit(
     features: Features, y: Ints, present: Ints, weights: Floats, c: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Coefficients (labels present, width) and offsets: one against the rest on sparse features, multinomial on dense ones."""
+    """Coefficients (labels present, width) and offsets.
+
+    One against the rest on sparse features, multinomial on dense ones.
+    """
     if issparse(features):
         pairs = present[1:] if len(present) == 2 else present
         models = [

@@ -1,11 +1,11 @@
 """What label models that have not seen a decision say of its label: four readings, each out of fold.
 
-Two teachers, rulings (few, right) and decisions (many, mostly right), and two ways to read a text, character n-grams
-and the base encoder's vectors. A decision never speaks for itself: models taught by decisions leave its fold out, and
-while the flagger learns from a ruling, models taught by rulings leave out every ruling of its near-duplicate group. So what the
-flagger learns from looks like what it will meet.
-Idea: self-confidence on out-of-fold probabilities, Northcutt et al. (2021, arXiv 1911.00068); cross-fitting,
-Chernozhukov et al. (2018, arXiv 1608.00060).
+Two teachers, rulings (few, right) and decisions (many, mostly right), and two ways to read a text, character
+n-grams and the base encoder's vectors. A decision never speaks for itself: models taught by decisions leave
+its fold out, and while the flagger learns from a ruling, models taught by rulings leave out every ruling of
+its near-duplicate group. So what the flagger learns from looks like what it will meet. Idea: self-confidence
+on out-of-fold probabilities, Northcutt et al. (2021, arXiv 1911.00068); cross-fitting, Chernozhukov et al.
+(2018, arXiv 1608.00060).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def fold_by_id(decision_ids: Sequence[str], folds: int = FOLDS) -> Ints:
 
 
 def pick(decisions: pl.DataFrame, most: int) -> pl.DataFrame:
-    """At most `most` decisions of each `head`, a random draw by a hash of their ids that is the same every time."""
+    """At most `most` decisions of each `head`, drawn by a hash of their ids: the same every time."""
     marks = [
         hashlib.blake2b(name.encode(), digest_size=8, salt=b"pick").digest()
         for name in decisions["decision_id"]
@@ -94,10 +94,10 @@ class Readings:
     def fit(
         cls, heads: Mapping[str, HeadSpec], gold: Lessons, decided: Lessons, decided_vectors: Lessons
     ) -> tuple[Readings, list[tuple[CharBaseline, VectorHeads]]]:
-        """Learn from rulings (`gold`, folds by group in [0, GOLD_FOLDS)) and decisions (folds of `fold_by_id`).
+        """Learn from rulings (`gold`, folds below GOLD_FOLDS) and decisions (folds of `fold_by_id`).
 
-        `decided` teaches the character models (its vectors are not read), `decided_vectors` the others. Also returns, for each
-        gold fold, the models that left it out.
+        `decided` teaches the character models (its vectors are not read), `decided_vectors` the others. Also
+        returns, for each gold fold, the models that left it out.
         """
         char = CharBaseline(heads)
         grams = char.learn_idf([*decided.texts, *gold.texts])
@@ -135,8 +135,9 @@ class Readings:
     ) -> Floats:
         """Log odds against the decided label, shape (n, READINGS), within +-log(1/_EDGE).
 
-        `grams`: the texts' features by `char_by_rulings`; `vectors`: pooled by the base encoder, (n, dim); `decided`: label index in the head. `by_rulings` stands in for the
-        models taught by rulings (those that left the rows' fold out).
+        `grams`: the texts' features by `char_by_rulings`; `vectors`: pooled by the base encoder, (n, dim);
+        `decided`: label index in the head. `by_rulings` stands in for the models taught by rulings (those
+        that left the rows' fold out).
         """
         char, vector = by_rulings or (self.char_by_rulings, self.vector_by_rulings)
         names, fold = np.asarray(heads), fold_by_id(decision_ids)
