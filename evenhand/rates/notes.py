@@ -37,6 +37,14 @@ class OverlappingDraw(DrawNote):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SharedNumbers(DrawNote):
+    """The draw has the random numbers of an earlier one, so its inclusion probabilities are false."""
+
+    earlier_id: str
+    earlier_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class RuledBeforeDraw(DrawNote):
     """Decisions that had a ruling before the draw, outside the population."""
 

@@ -20,6 +20,7 @@ from evenhand.rates.notes import (
     RuledBeforeDraw,
     RuledMoreThanOnce,
     RuledUnderAnotherVersion,
+    SharedNumbers,
     SkippedCases,
     about,
 )
@@ -83,7 +84,20 @@ def choose_draws(store: Store, draw_ids: Sequence[str]) -> tuple[list[DrawRecord
             notes.append(OverlappingDraw(**about(draw), newer_id=clash.draw_id, newer_at=clash.created_at))
         else:
             chosen.append(draw)
+            notes += _shared_numbers(draw, everything)
     return chosen, notes
+
+
+def _shared_numbers(draw: DrawRecord, draws: Sequence[DrawRecord]) -> Iterator[Note]:
+    """Draws of 0.1 took their random numbers from seed and period alone (docs/decisions/0011)."""
+    if draw.own_numbers:
+        return
+    same = (draw.seed, draw.since, draw.until)
+    for other in draws:
+        earlier = other.created_at < draw.created_at and not other.own_numbers and other.covers(draw)
+        if earlier and (other.seed, other.since, other.until) == same:
+            yield SharedNumbers(**about(draw), earlier_id=other.draw_id, earlier_at=other.created_at)
+            return
 
 
 def reviewed(ws: Workspace, store: Store, draw: DrawRecord, question: Question) -> Reviewed | None:

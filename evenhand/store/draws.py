@@ -156,6 +156,7 @@ def _draw_record(raw: Mapping[str, Any]) -> DrawRecord:
 
     return DrawRecord(
         **{
+            "own_numbers": False,  # a record of 0.1 does not say
             **raw,
             "created_at": datetime.fromisoformat(raw["created_at"]),
             "since": day(raw["since"]),

@@ -46,6 +46,11 @@ def _of_draw(note: n.DrawNote, draws: Named) -> str:
     match note:
         case n.OverlappingDraw():
             return f" is left out: its frame overlaps the newer {draws(note.newer_id, note.newer_at)}"
+        case n.SharedNumbers():
+            return (
+                f" was made by Evenhand 0.1 with the random numbers of {draws(note.earlier_id, note.earlier_at)}: its inclusion"
+                " probabilities are false and its rates biased; draw again"
+            )
         case n.RuledBeforeDraw():
             return f": {note.decisions:,} decisions had a ruling before the draw; they are outside the population"
         case n.RuledMoreThanOnce():

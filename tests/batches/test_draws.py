@@ -1,5 +1,6 @@
 """Draws and error rates on a workspace with made-up scores: the truth is known, so every promise can be checked."""
 
+import sqlite3
 from datetime import date, timedelta
 
 import polars as pl
@@ -238,3 +239,19 @@ def test_a_draw_says_frame_design_model_and_policy(world):
     }
     frame = pl.read_parquet(world[0].root / drawn.frame_file)
     assert drawn.frame_size == frame.height and set(frame["area"]) == {"harassment"}
+
+
+def test_a_second_draw_of_0_1_with_the_same_numbers_is_called_biased(world):
+    """Such a draw cannot be mended: its probabilities were false when they were stored."""
+    ws, store, _ = world
+    early = draw(world, budget=60, until=date(2026, 2, 23))
+    late = draw(world, budget=60, until=date(2026, 2, 23), at=AT + timedelta(days=7))
+    rule(world, late)
+    assert not any("random numbers" in note for note in said(estimate_draws(ws, store)))
+    with sqlite3.connect(ws.root / "store.db") as raw:  # as 0.1 left them
+        names = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
+        for name in names:
+            raw.execute(f"DROP TRIGGER {name}")
+        raw.execute("UPDATE draws SET record = json_remove(record, '$.own_numbers')")
+    (note,) = [note for note in said(estimate_draws(ws, store)) if "random numbers" in note]
+    assert f"random numbers of draw {early.draw_id}" in note and "biased; draw again" in note
