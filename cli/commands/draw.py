@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     type=int,
     default=1,
     show_default=True,
-    help="With the draw's id it makes its random numbers; no two draws share them.",
+    help="With the number of the draw it makes the random numbers; no two draws share them.",
 )
 @click.option("--since", type=DAY, help="First day of the period.")
 @click.option("--until", type=DAY, help="DAY after the last.")

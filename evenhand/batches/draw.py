@@ -14,7 +14,7 @@ import polars as pl
 from evenhand.batches.frame_file import FrameWriter, frame_hash
 from evenhand.batches.id_numbers import id_numbers
 from evenhand.batches.population import LeftOut, Population, codes, collected, population
-from evenhand.errors import SampleError
+from evenhand.errors import EvenhandError, SampleError
 from evenhand.records.batches import DrawnItem, DrawRecord
 from evenhand.statistics.arrays import Floats, Ints
 from evenhand.statistics.design import Design
@@ -46,7 +46,7 @@ def make_draw(
 
     `model` names the scores ("evenhand-3"); days from `since` up to, not including, `until`; `filters` like {"market": "TH"}.
     `explain` turns the drawn decisions into explanation cards, same order. Each draw has random numbers of
-    its own, from its id and `seed`: the same call at the same time `at` gives the same items, and no two draws share them. Raises
+    its own, from `seed` and its number among the workspace's draws: the same draws in the same order give the same items. Raises
     SampleError if the budget does not fit the frame, nothing is scored, or the draw is there already.
     """
     settings = ws.config.draw
@@ -71,15 +71,18 @@ def make_draw(
     phi = design.phi(kappa)
     pi = design.probabilities(phi)
     draw_id = _draw_id(at, seed, budget, kappa, model, since, until, filters)
-    if any(draw.draw_id == draw_id for draw in store.draws()):
+    before = store.draws()
+    if any(draw.draw_id == draw_id for draw in before):
         raise SampleError(f"draw {draw_id} is there already; draws never change")
+    place = len(before) + 1
     # numbers of its own: what an earlier draw took has small numbers under that draw's salt, and is gone from this frame
-    chosen = pareto_draw(pi, uniform(f"{draw_id}|{seed}", number))
+    chosen = pareto_draw(pi, uniform(f"{seed}|draw {place}", number))
     file = ws.draws_dir / f"{draw_id}.parquet"
     with atomic_path(file) as part:
         drawn, versions, later = _keep(found, pi, chosen, part, at)
     draw = DrawRecord(
         draw_id=draw_id,
+        number=place,
         created_at=at,
         created_by=by,
         seed=seed,
@@ -103,7 +106,11 @@ def make_draw(
         w_max=float(budget / len(p) / pi.min()),
         dated_later=later,
     )
-    store.add_draw(draw, _items(ws, draw, drawn, explain))
+    try:
+        store.add_draw(draw, _items(ws, draw, drawn, explain))
+    except EvenhandError:
+        file.unlink(missing_ok=True)
+        raise
     return draw
 
 

@@ -90,11 +90,11 @@ def choose_draws(store: Store, draw_ids: Sequence[str]) -> tuple[list[DrawRecord
 
 def _shared_numbers(draw: DrawRecord, draws: Sequence[DrawRecord]) -> Iterator[Note]:
     """Draws of 0.1 took their random numbers from seed and period alone (docs/decisions/0011)."""
-    if draw.own_numbers:
+    if draw.number:
         return
     same = (draw.seed, draw.since, draw.until)
     for other in draws:
-        earlier = other.created_at < draw.created_at and not other.own_numbers and other.covers(draw)
+        earlier = other.created_at < draw.created_at and not other.number and other.covers(draw)
         if earlier and (other.seed, other.since, other.until) == same:
             yield SharedNumbers(**about(draw), earlier_id=other.draw_id, earlier_at=other.created_at)
             return

@@ -39,7 +39,7 @@ class DrawRecord:
     unscored: int = (
         0  # decisions of the period and filters without a score by the model, so outside the frame
     )
-    own_numbers: bool = True  # False: by 0.1, whose draws of one seed and period share their random numbers
+    number: int = 0  # of the workspace's draws, from 1; 0: by 0.1, whose draws of one seed and period share random numbers
     dated_later: int = 0  # decisions of the frame that are dated after the draw was made
 
     def covers(self, other: DrawRecord) -> bool:

@@ -9,7 +9,8 @@ from dataclasses import asdict, fields
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, insert, select
+from sqlalchemy import and_, func, insert, select, text
+from sqlalchemy.orm import Session
 
 from evenhand.errors import SampleError
 from evenhand.records.batches import DrawnItem, DrawRecord, QueueProgress
@@ -31,6 +32,7 @@ class DrawMethods(StoreBase):
         _check_items(draw, items)
         row = {"draw_id": draw.draw_id, "created_at": draw.created_at, "record": _as_json(draw)}
         with self._writing() as session:
+            _check_number(session, draw)
             if not self._insert_new(session, DrawRow, [row], "draw_id"):
                 raise SampleError(f"draw {draw.draw_id} is there already; draws never change")
             if items:
@@ -143,6 +145,17 @@ def _check_items(draw: DrawRecord, items: Sequence[DrawnItem]) -> None:
             )
 
 
+def _check_number(session: Session, draw: DrawRecord) -> None:
+    """No two draws have one number: their random numbers would be the same."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("LOCK TABLE draws IN EXCLUSIVE MODE"))
+    there = session.scalar(select(func.count()).select_from(DrawRow)) or 0
+    if draw.number and draw.number != there + 1:
+        raise SampleError(
+            f"draw {draw.draw_id}: another draw was stored meanwhile, so this one is not; draw again"
+        )
+
+
 def _as_json(draw: DrawRecord) -> dict[str, Any]:
     record = asdict(draw)
     for name in ("created_at", "since", "until"):
@@ -156,7 +169,6 @@ def _draw_record(raw: Mapping[str, Any]) -> DrawRecord:
 
     return DrawRecord(
         **{
-            "own_numbers": False,  # a record of 0.1 does not say
             **raw,
             "created_at": datetime.fromisoformat(raw["created_at"]),
             "since": day(raw["since"]),

@@ -252,6 +252,6 @@ def test_a_second_draw_of_0_1_with_the_same_numbers_is_called_biased(world):
         names = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
         for name in names:
             raw.execute(f"DROP TRIGGER {name}")
-        raw.execute("UPDATE draws SET record = json_remove(record, '$.own_numbers')")
+        raw.execute("UPDATE draws SET record = json_remove(record, '$.number')")
     (note,) = [note for note in said(estimate_draws(ws, store)) if "random numbers" in note]
     assert f"random numbers of draw {early.draw_id}" in note and "biased; draw again" in note

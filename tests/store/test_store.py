@@ -338,3 +338,11 @@ def test_what_is_done_about_a_slice_is_a_log_that_nobody_rewrites(store):
     assert [one.open for one in store.improvements()] == [False, True] and again != name
     with pytest.raises(Exception, match="append-only"), store.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM improvement_events")
+
+
+def test_two_draws_made_at_once_get_no_common_number(store):
+    store.add_draw(a_draw("d1", number=1), [])
+    with pytest.raises(SampleError, match="another draw was stored meanwhile"):
+        store.add_draw(a_draw("d2", number=1), [])
+    store.add_draw(a_draw("d2", number=2), [])
+    assert [draw.number for draw in store.draws()] == [1, 2]
