@@ -72,7 +72,7 @@ def visits(browser: Browser, root: Path, loads: int) -> list[float]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    call = [sys.executable, "-m", "evenhand", "-w", str(root), "app", "--port", str(port), "--user", "ml"]
+    call = [sys.executable, "-m", "cli", "-w", str(root), "app", "--port", str(port), "--user", "ml"]
     server = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}/"

@@ -122,7 +122,7 @@ def evenhand(workspace: Path, *words: str) -> tuple[str, float, float]:
     The peak is the child's own (wait4). A child starts with its parent's peak: so this process stays small, and the file is
     written by another one.
     """
-    call = [sys.executable, "-m", "evenhand", "-w", str(workspace), *words]
+    call = [sys.executable, "-m", "cli", "-w", str(workspace), *words]
     began = time.monotonic()
     with tempfile.TemporaryFile() as out:
         child = subprocess.Popen(call, stdout=out)

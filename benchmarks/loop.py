@@ -44,7 +44,7 @@ class Commands:
         return out
 
     def _there(self, words: tuple[str, ...]) -> str:
-        call = [sys.executable, "-m", "evenhand", "-w", str(self.workspace), *words]
+        call = [sys.executable, "-m", "cli", "-w", str(self.workspace), *words]
         done = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"evenhand {' '.join(words)} ended with {done.returncode}")

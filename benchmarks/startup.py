@@ -38,7 +38,7 @@ def main() -> None:
         "import_evenhand_seconds": seconds([sys.executable, "-c", "import evenhand"], args.repeats) - python,
         "import_store_seconds": seconds([sys.executable, "-c", "import evenhand.store"], args.repeats)
         - python,
-        "help_seconds": seconds([sys.executable, "-m", "evenhand", "--help"], args.repeats),
+        "help_seconds": seconds([sys.executable, "-m", "cli", "--help"], args.repeats),
     }
     print(json.dumps(result, indent=2))
     if args.json:

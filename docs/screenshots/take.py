@@ -40,7 +40,7 @@ def serve(workspace: Path, user: str) -> Iterator[str]:
     call = [
         sys.executable,
         "-m",
-        "evenhand",
+        "cli",
         "-w",
         str(workspace),
         "app",

@@ -45,7 +45,7 @@ def running(ws, log: Path, *words: str):
         **os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "guard"), "EVENHAND_SOCKET_LOG": str(log),
         "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
-    call = [sys.executable, "-m", "evenhand", "-w", str(ws.root), "app", "--port", str(port), *words]
+    call = [sys.executable, "-m", "cli", "-w", str(ws.root), "app", "--port", str(port), *words]
     with said.open("wb") as out:
         server = subprocess.Popen(call, env=environment, stdout=out, stderr=subprocess.STDOUT)
     try:

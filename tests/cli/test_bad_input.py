@@ -314,7 +314,7 @@ def test_an_empty_workspace_says_what_comes_first(desk):
 def _with_small_disk(desk: Desk, size: int, *words: str) -> subprocess.CompletedProcess[str]:
     """A command whose files may not grow beyond `size` bytes: the system refuses the write, as on a full disk."""
     return subprocess.run(
-        [sys.executable, "-m", "evenhand", "-w", str(desk.root), *words],
+        [sys.executable, "-m", "cli", "-w", str(desk.root), *words],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip

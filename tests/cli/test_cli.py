@@ -45,7 +45,7 @@ def test_policy_diff_names_what_changed(tmp_path, capsys):
 
 def test_an_unknown_option_exits_2():
     done = subprocess.run(
-        [sys.executable, "-m", "evenhand", "score", "--nonsense"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "cli", "score", "--nonsense"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2 and "No such option" in done.stderr
 

@@ -39,7 +39,7 @@ class Loop:
             "EVENHAND_USER": "test",
             "OMP_NUM_THREADS": "2",
         }
-        call = [sys.executable, "-m", "evenhand", *words]
+        call = [sys.executable, "-m", "cli", *words]
         done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == code, f"{words}: {done.stdout}\n{done.stderr}"
         return done.stdout if code == 0 else done.stderr
