@@ -81,9 +81,10 @@ def top_flags(
 ) -> TopFlags:
     """The `top` open decisions by p_overturn (all if None); with `include_ruled` the settled ones too, and how each was ruled.
 
-    `rank` is the place from 1 among all scored decisions that fit, ruled on or not: a flag keeps its rank while others are
-    settled, so it can be quoted, and the gaps are what was settled. Ties are broken by decision id. `where` filters like
-    {"market": "TH"}. ModelError if `model` has no scores, UserError for a column that cannot be filtered by.
+    `rank` is the place from 1 among all scored decisions that fit, ruled on or not: a flag keeps its rank
+    while others are settled, so it can be quoted, and the gaps are what was settled. Ties are broken by
+    decision id. `where` filters like {"market": "TH"}. ModelError if `model` has no scores, UserError for a
+    column that cannot be filtered by.
     """
     scores = _scores(ws, model, where or {})
     known = store.rulings(), store.policies()

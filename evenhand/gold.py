@@ -16,9 +16,9 @@ MAX_WEIGHT = 10.0  # of a drawn case, relative to the mean
 def gold(ws: Workspace, store: Store) -> pl.DataFrame:
     """Ruled decisions that teach, by decision id: the lake's columns, VERDICT, `overturned`, `draw_id`, `weight`.
 
-    Which ruling counts, and that "policy unclear" teaches nothing, is told by `evenhand.records.verdict`. `overturned` is 1.0 or 0.0.
-    `weight` is 1 / inclusion probability where drawn (their mean is 1 before MAX_WEIGHT cuts it), else 1. No row where no ruling
-    meets a decision.
+    Which ruling counts, and that "policy unclear" teaches nothing, is told by `evenhand.records.verdict`.
+    `overturned` is 1.0 or 0.0. `weight` is 1 / inclusion probability where drawn (their mean is 1 before
+    MAX_WEIGHT cuts it), else 1. No row where no ruling meets a decision.
     """
     rulings = store.rulings()
     cases = rulings.lazy().select("case_id").unique()

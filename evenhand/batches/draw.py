@@ -44,10 +44,11 @@ def make_draw(
 ) -> DrawRecord:
     """Draw `budget` of the scored decisions of a period that have no ruling yet.
 
-    `model` names the scores ("evenhand-3"); days from `since` up to, not including, `until`; `filters` like {"market": "TH"}.
-    `explain` turns the drawn decisions into explanation cards, same order. Each draw has random numbers of
-    its own, from its id and `seed`: the same call at the same time `at` gives the same items, and no two draws share them. Raises
-    SampleError if the budget does not fit the frame, nothing is scored, or the draw is there already.
+    `model` names the scores ("evenhand-3"); days from `since` up to, not including, `until`; `filters` like
+    {"market": "TH"}. `explain` turns the drawn decisions into explanation cards, same order. Each draw has
+    random numbers of its own, from its id and `seed`: the same call at the same time `at` gives the same
+    items, and no two draws share them. Raises SampleError if the budget does not fit the frame, nothing is
+    scored, or the draw is there already.
     """
     settings = ws.config.draw
     filters = dict(filters or {})
@@ -73,7 +74,8 @@ def make_draw(
     draw_id = _draw_id(at, seed, budget, kappa, model, since, until, filters)
     if any(draw.draw_id == draw_id for draw in store.draws()):
         raise SampleError(f"draw {draw_id} is there already; draws never change")
-    # numbers of its own: what an earlier draw took has small numbers under that draw's salt, and is gone from this frame
+    # numbers of its own: what an earlier draw took has small numbers under that draw's salt, and is gone from
+    # this frame
     chosen = pareto_draw(pi, uniform(f"{draw_id}|{seed}", number))
     file = ws.draws_dir / f"{draw_id}.parquet"
     with atomic_path(file) as part:
@@ -125,7 +127,8 @@ def _keep(
 ) -> tuple[pl.DataFrame, tuple[str, ...], int]:
     """Write the frame with every probability to `file`.
 
-    The drawn decisions in queue order, the policy versions met, and how many decisions are dated later than `at`.
+    The drawn decisions in queue order, the policy versions met, and how many decisions are dated later than
+    `at`.
     """
     begin, later, drawn, versions = 0, 0, [], set[str]()
     order = np.argsort(chosen)

@@ -1,6 +1,7 @@
 """What a review batch of a given size will find, and how wide its intervals will be, before anybody reviews.
 
-All figures are anticipated from the scores, shrunk toward their mean (`evenhand.statistics.belief`); the interval that counts is the one estimated from the rulings.
+All figures are anticipated from the scores, shrunk toward their mean (`evenhand.statistics.belief`); the
+interval that counts is the one estimated from the rulings.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ def make_plan(
 ) -> Plan:
     """The prospects of drawing `budget` decisions of `frame` (see `evenhand.batches.draw.scored_frame`).
 
-    `target` is the half-width that `reviews_for_target` aims at. Raises SampleError for a budget outside 1 to the frame's size.
+    `target` is the half-width that `reviews_for_target` aims at. Raises SampleError for a budget outside 1 to
+    the frame's size.
     """
     p = frame["p_overturn"].to_numpy()
     if not 1 <= budget <= len(p):

@@ -1,7 +1,7 @@
 """The population of a draw: scored decisions without an earlier ruling, read file by file.
 
-A score file mirrors its decision file, so each pair is joined alone: memory is one file and the columns asked for, and a frame of
-ten million decisions is read in one pass.
+A score file mirrors its decision file, so each pair is joined alone: memory is one file and the columns asked
+for, and a frame of ten million decisions is read in one pass.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ def scored_frame(
 ) -> tuple[pl.DataFrame, LeftOut]:
     """The population of `population` as one table, in the lake's order; and what was left out of it.
 
-    `columns` of FRAME, or predicted_label and reasons; the DOMAINS are categorical. Raises SampleError where nothing is scored, or
-    everything ruled.
+    `columns` of FRAME, or predicted_label and reasons; the DOMAINS are categorical. Raises SampleError where
+    nothing is scored, or everything ruled.
     """
     found = population(ws, store, model, since=since, until=until, filters=filters)
     return collected(found.shards(columns), model)

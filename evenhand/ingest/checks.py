@@ -188,7 +188,8 @@ def complete(
 ) -> pl.DataFrame:
     """The chunk's frame with all columns: a lone area is filled in, optional ones are null.
 
-    IngestError if a required column is missing; `kind` is the section of evenhand.toml that maps names, `renamed` what it says.
+    IngestError if a required column is missing; `kind` is the section of evenhand.toml that maps names,
+    `renamed` what it says.
     """
     frame = chunk.frame
     areas = {area.name for policy in policies for area in policy.areas}

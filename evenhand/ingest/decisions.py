@@ -50,8 +50,9 @@ def ingest_decisions(
     """Take the decisions in `file` into the lake. The same file twice changes nothing.
 
     A row whose (case, area, moderator) is there with the same content is unchanged; with other content it is
-    quarantined, like every row that fails a check. Memory holds one chunk and 16 bytes for each decision in the lake.
-    IngestError if the file as a whole is unfit; OutsideError if the disk refuses. In both cases the lake is as before.
+    quarantined, like every row that fails a check. Memory holds one chunk and 16 bytes for each decision in
+    the lake. IngestError if the file as a whole is unfit; OutsideError if the disk refuses. In both cases the
+    lake is as before.
     """
     ws.decisions_dir.mkdir(parents=True, exist_ok=True)
     with _alone(ws.decisions_dir):

@@ -16,7 +16,8 @@ from evenhand.errors import IngestError
 #: Characters of a line, and of a CSV row of several lines. A row holds one text of at most 100,000.
 MAX_ROW = 2_000_000
 _HEAD = 1_000  # characters kept of a longer line
-# How often lines may be read again because of quotes that do not close: keeps a crafted file from taking quadratic time.
+# How often lines may be read again because of quotes that do not close: keeps a crafted file from taking
+# quadratic time.
 _AGAIN, _AGAIN_FREE = 10, 50 * MAX_ROW
 
 TOO_LONG = f"the line has more than {MAX_ROW:,} characters; split it"
@@ -35,7 +36,8 @@ class LongLine(Exception):  # noqa: N818 - no fault of the program: the reader a
 class Lines(Iterator[str]):
     """The lines of `stream`, counted. Those after the first since `start` can be given back, to be read as rows of their own.
 
-    Ends early where the lines since `start` would have more than MAX_ROW characters together; `start` lets it go on.
+    Ends early where the lines since `start` would have more than MAX_ROW characters together; `start` lets it
+    go on.
     """
 
     def __init__(self, file: Path, stream: IO[str]) -> None:
@@ -151,11 +153,12 @@ class Row:
 def csv_rows(lines: Lines, shape: Shape) -> Iterator[Row]:
     """The rows of a CSV file after its header, by RFC 4180: every line is in a row, or in one with a fault, exactly once.
 
-    A line is at fault, and reading goes on at the next one, where a quoted field that begins on it does not close, closes in the
-    middle of a field, gives the row a wrong number of fields or a name that spreads over lines, or where the line has all fields
-    itself. So a row never takes its successors with it. But a row that reads well, and has a line that reads as a row by itself,
-    can be meant either way (an open quote and a stray one; a text that quotes such a file, maybe to plant a row): each of its lines
-    is at fault, and none is guessed. "Reads as a row" is judged by the fair row before.
+    A line is at fault, and reading goes on at the next one, where a quoted field that begins on it does not
+    close, closes in the middle of a field, gives the row a wrong number of fields or a name that spreads over
+    lines, or where the line has all fields itself. So a row never takes its successors with it. But a row
+    that reads well, and has a line that reads as a row by itself, can be meant either way (an open quote and
+    a stray one; a text that quotes such a file, maybe to plant a row): each of its lines is at fault, and
+    none is guessed. "Reads as a row" is judged by the fair row before.
     """
     fair: list[str] = []
     reader = csv.reader(lines, strict=True)
@@ -194,7 +197,8 @@ def _fault(values: Sequence[str], held: Sequence[str], shape: Shape, fair: Seque
     if set(spread) & set(shape.names):
         return NOT_CLOSED
     cut = shape.may_be_cut(held[0], spread[0], fair)
-    # the last line of a fair row has all fields too where the text is the first one, but then its first line has not
+    # the last line of a fair row has all fields too where the text is the first one, but then its first line
+    # has not
     if any(shape.fits(line, fair) for line in held[1:-1]) or (cut and shape.fits(held[-1], fair)):
         return TWO_READINGS
     return NOT_CLOSED if cut and spread[0] < shape.width - 1 else ""

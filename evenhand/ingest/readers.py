@@ -32,7 +32,8 @@ _GZIP, _UTF16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
 class BadRow:
     """A row that failed: where it is, which column, what and why.
 
-    `row` is the line it begins on, as an editor counts (in CSV the header is line 1); in Parquet the row, from 1.
+    `row` is the line it begins on, as an editor counts (in CSV the header is line 1); in Parquet the row,
+    from 1.
     """
 
     row: int
@@ -59,8 +60,10 @@ def read_rows(
 ) -> Iterator[Chunk]:
     """Chunks of at most `size` rows of `file`, with those of the `wanted` columns that the file has.
 
-    Of the wanted columns only `prose` may run over several lines of a CSV file. `renamed` maps our column to the file's. The kind is told by the name: .csv and .jsonl/.ndjson, with .gz or without, and
-    .parquet. IngestError if the file as a whole cannot be read, ConfigError if `renamed` maps what is no column of ours.
+    Of the wanted columns only `prose` may run over several lines of a CSV file. `renamed` maps our column to
+    the file's. The kind is told by the name: .csv and .jsonl/.ndjson, with .gz or without, and .parquet.
+    IngestError if the file as a whole cannot be read, ConfigError if `renamed` maps what is no column of
+    ours.
     """
     kind = "".join(file.suffixes[-2:] if file.suffix == ".gz" else file.suffixes[-1:]).removesuffix(".gz")
     readers: dict[str, _Reader] = {

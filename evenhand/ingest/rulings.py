@@ -63,9 +63,9 @@ def ingest_rulings(
 ) -> IngestReport:
     """Take the rulings in `file` into the store. The same file twice changes nothing.
 
-    With `draw_id` the rulings are of that draw's items and enter its error rate; a ruling on a case that was not
-    drawn is quarantined. With `panel` they are a panel's word on what SMEs ruled (`evenhand panel`). IngestError if the file as a
-    whole is unfit, or a panel's without a draw.
+    With `draw_id` the rulings are of that draw's items and enter its error rate; a ruling on a case that was
+    not drawn is quarantined. With `panel` they are a panel's word on what SMEs ruled (`evenhand panel`).
+    IngestError if the file as a whole is unfit, or a panel's without a draw.
     """
     if panel and not draw_id:
         raise IngestError(f"{file}: a panel rules on the items of a draw; name it with --draw")

@@ -1,8 +1,8 @@
 """Where moderation goes wrong more often than elsewhere: slices whose error rate stands out, and what is confused there.
 
-A slice is a value of one of SLICED_BY or of two of them (market TH, queue live). Its rate is compared with that of all other
-decisions, and the false discoveries among the slices named are held at a share (Benjamini & Hochberg 1995). Moderators
-are no slices: this is about guidance, tools and training, not about people.
+A slice is a value of one of SLICED_BY or of two of them (market TH, queue live). Its rate is compared with
+that of all other decisions, and the false discoveries among the slices named are held at a share (Benjamini &
+Hochberg 1995). Moderators are no slices: this is about guidance, tools and training, not about people.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ def find_areas(
 ) -> tuple[list[ImprovementArea], tuple[Note, ...]]:
     """The slices whose error rate stands out, those with most excess errors first; and what is to be said about the rates.
 
-    Arguments and errors as for `evenhand.rates.table.estimate_draws`. A slice is named if it is measured, at least MIN_ERRORS
-    of its reviewed decisions were overturned, and its q-value is at most FALSE_SHARE; of slices that overlap (market TH, and its
-    queue live) only the one that stands out most clearly.
+    Arguments and errors as for `evenhand.rates.table.estimate_draws`. A slice is named if it is measured, at
+    least MIN_ERRORS of its reviewed decisions were overturned, and its q-value is at most FALSE_SHARE; of
+    slices that overlap (market TH, and its queue live) only the one that stands out most clearly.
     """
     measure = measure_draws(ws, store, question)
     return areas_in(measure), measure.notes
@@ -132,8 +132,9 @@ def remeasure(
 ) -> dict[str, Any]:
     """Compare the slice's decisions before `day` with those from it on, and note the result in its log.
 
-    `day` None: the day its action was first noted. Keys at, before, after (fields of Estimate), difference, low, high (in
-    [-1, 1]), verdict. Raises UserError without a day, EstimateError where one side has no ruling.
+    `day` None: the day its action was first noted. Keys at, before, after (fields of Estimate), difference,
+    low, high (in [-1, 1]), verdict. Raises UserError without a day, EstimateError where one side has no
+    ruling.
     """
     one = store.improvement(improvement_id)
     day = day or (one.acted_at.date() if one.acted_at else None)
@@ -190,9 +191,9 @@ def _outside(overall: Estimate, rate: Estimate) -> Estimate:
 def p_higher(rate: Estimate, other: tuple[float, float]) -> float:
     """One-sided p-value, in (0, 1], that a slice's error rate is not above `other` (a rate and the reviews it is worth).
 
-    Reviews count as effective ones (Korn & Graubard 1998). Each rate has its Clopper-Pearson distribution, the slice's the
-    lower and the other's the upper one; the p-value is the chance that the first is below the second. For whole counts that is
-    Fisher's exact test (Altham 1969), so it errs upwards.
+    Reviews count as effective ones (Korn & Graubard 1998). Each rate has its Clopper-Pearson distribution,
+    the slice's the lower and the other's the upper one; the p-value is the chance that the first is below the
+    second. For whole counts that is Fisher's exact test (Altham 1969), so it errs upwards.
     """
     n, (mean, m) = _reviews(rate), other
     wrong = rate.rate * n

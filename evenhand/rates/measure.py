@@ -76,8 +76,8 @@ class _Sample:
 class Measure:
     """The rates of the chosen frames for one question's weight, estimand and looks, by any split.
 
-    `confidence` is what its intervals are asked for, so that they hold with 95% at all the question's looks. `notes` says what was left
-    out or weighed up.
+    `confidence` is what its intervals are asked for, so that they hold with 95% at all the question's looks.
+    `notes` says what was left out or weighed up.
     """
 
     def __init__(
@@ -325,7 +325,8 @@ def _days_of_rulings(store: Store, parts: Sequence[Reviewed]) -> int:
 def _exposure(part: Reviewed) -> tuple[Floats, list[Note]]:
     """Views of each decision of the frame; those without a figure count as unseen, and a note says how many.
 
-    An early lake may hold figures that ingest refuses today, like infinity: they are none, and are counted apart.
+    An early lake may hold figures that ingest refuses today, like infinity: they are none, and are counted
+    apart.
     """
     given = part.frame["exposure"]
     views = given.set(~given.is_between(EXPOSURE.low, EXPOSURE.high), None)

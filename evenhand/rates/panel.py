@@ -17,9 +17,9 @@ from evenhand.store import Store
 def panel_queue(store: Store, draw_id: str) -> pl.DataFrame:
     """What a panel should rule on of a draw, in the order to work through it.
 
-    Columns decision_id, case_id, area, policy_version, market, language, text, label (the moderator's), ruled_label (the SME's),
-    panel_chance, done. It grows as SMEs rule; a case once in it stays unless its SME takes the ruling back or confirms what they
-    had overturned. Raises EstimateError while nothing is ruled.
+    Columns decision_id, case_id, area, policy_version, market, language, text, label (the moderator's),
+    ruled_label (the SME's), panel_chance, done. It grows as SMEs rule; a case once in it stays unless its SME
+    takes the ruling back or confirms what they had overturned. Raises EstimateError while nothing is ruled.
     """
     items = store.items(draw_id)
     rows = verdicts_of(store, with_chance(items, draw_id), _smes(store, draw_id)).filter(is_settled())
@@ -43,8 +43,9 @@ def panel_queue(store: Store, draw_id: str) -> pl.DataFrame:
 def panel_phase(store: Store, part: Reviewed) -> tuple[pl.DataFrame, list[Note]]:
     """What was reviewed, `part.done`, with the panel's word, same rows and order; and what was left out.
 
-    More columns: overturned, panel_chance, panel_asked, panel_answered, panel_label, panel_verdict, panel_class.
-    A panel's ruling on a case that was not in its queue has no known probability: it is left out.
+    More columns: overturned, panel_chance, panel_asked, panel_answered, panel_label, panel_verdict,
+    panel_class. A panel's ruling on a case that was not in its queue has no known probability: it is left
+    out.
     """
     draw_id, done, notes = part.draw.draw_id, part.done, list[Note]()
     chances = with_chance(store.items(draw_id), draw_id).select("decision_id", "panel_chance")

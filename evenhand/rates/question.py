@@ -23,11 +23,13 @@ Estimand = Literal["sme", "panel"]
 class Question:
     """The question that a rate answers; commands, pages and reports build it, and results name it.
 
-    `since` up to, not including, `until` are days (UTC) on which decisions were made; `filters` like {"market": "TH"}; `by`: columns of
-    DOMAINS and PERIODS to split by, where a period is always cut at the boundaries of policy versions. `weight` "exposure": the share
-    of views that went to wrongly decided content. `estimand` "panel": what a panel would overturn, else what one SME would. `looks`:
-    how often the interval may be looked at while rulings come in. `draws`: ids to use; empty for those that do not overlap, the newest
-    first. Raises EstimateError for a window without a day, or a column that nothing can be split or filtered by.
+    `since` up to, not including, `until` are days (UTC) on which decisions were made; `filters` like
+    {"market": "TH"}; `by`: columns of DOMAINS and PERIODS to split by, where a period is always cut at the
+    boundaries of policy versions. `weight` "exposure": the share of views that went to wrongly decided
+    content. `estimand` "panel": what a panel would overturn, else what one SME would. `looks`: how often the
+    interval may be looked at while rulings come in. `draws`: ids to use; empty for those that do not overlap,
+    the newest first. Raises EstimateError for a window without a day, or a column that nothing can be split
+    or filtered by.
     """
 
     since: date | None = None

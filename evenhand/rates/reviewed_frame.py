@@ -39,9 +39,9 @@ NONE = "(none)"  # stands for a missing team or content type
 class Reviewed:
     """A draw's frame and what was ruled of it.
 
-    `frame`: a row for each decision of the draw, with `pi` of what was reviewed and whether it is `inside` the window; its DOMAINS
-    are categorical, its ids stay in the file. `done`: a row for each ruled decision, with its `place` in the frame,
-    VERDICT (see `evenhand.records.verdict`).
+    `frame`: a row for each decision of the draw, with `pi` of what was reviewed and whether it is `inside`
+    the window; its DOMAINS are categorical, its ids stay in the file. `done`: a row for each ruled decision,
+    with its `place` in the frame, VERDICT (see `evenhand.records.verdict`).
     """
 
     draw: DrawRecord
@@ -89,8 +89,8 @@ def choose_draws(store: Store, draw_ids: Sequence[str]) -> tuple[list[DrawRecord
 def reviewed(ws: Workspace, store: Store, draw: DrawRecord, question: Question) -> Reviewed | None:
     """What was reviewed of `draw`; None where nothing was, or the question's window holds nothing of it.
 
-    The probabilities are those of the whole draw: a window only says which of its decisions a rate is about. Raises EstimateError if
-    the frame is lost or was changed.
+    The probabilities are those of the whole draw: a window only says which of its decisions a rate is about.
+    Raises EstimateError if the frame is lost or was changed.
     """
     items = store.items(draw.draw_id)
     rulings = store.rulings(draw_id=draw.draw_id).filter(pl.col("source") != "panel")

@@ -85,8 +85,8 @@ def _short(estimate: Estimate) -> str:
 def estimate_draws(ws: Workspace, store: Store, question: Question | None = None) -> EstimateTable:
     """The error rates that a question asks for, from the rulings on drawn items; without one, of everything.
 
-    Raises EstimateError if there is no draw with a ruling, the window holds none, named draws overlap, no exposure is known, or no panel
-    ruled.
+    Raises EstimateError if there is no draw with a ruling, the window holds none, named draws overlap, no
+    exposure is known, or no panel ruled.
     """
     measure = measure_draws(ws, store, question)
     return table_of(measure, store, by=measure.question.by)

@@ -1,7 +1,8 @@
 """Inclusion probabilities of a batch that is not finished: what was reviewed of it is a smaller sample of the same kind.
 
-Cases are handed out in queue order within a market and language (`evenhand.store.handing_out`), so what was reviewed there is a first part
-of the queue, but for skipped cases and the few in flight. See docs/decisions/0008-assignment.md.
+Cases are handed out in queue order within a market and language (`evenhand.store.handing_out`), so what was
+reviewed there is a first part of the queue, but for skipped cases and the few in flight. See
+docs/decisions/0008-assignment.md.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ def partly_reviewed(
 ) -> PartlyReviewed:
     """What a batch that is not finished tells.
 
-    `items` are the drawn cases with `ruled_label` (null: none yet) and `skipped`; `smes` says how many people ruled in each market.
-    Cases left out inside a lane count as missing at random, and are counted. A lane without a sampled ruling is no longer
-    `inside`, and named.
+    `items` are the drawn cases with `ruled_label` (null: none yet) and `skipped`; `smes` says how many people
+    ruled in each market. Cases left out inside a lane count as missing at random, and are counted. A lane
+    without a sampled ruling is no longer `inside`, and named.
     """
     named = about(draw)
     parts, passed, apart = _lanes(items, smes)
@@ -72,9 +73,9 @@ def _lanes(
 ) -> tuple[list[tuple[Lane, pl.DataFrame]], int, list[str]]:
     """The lanes with their drawn cases; how many cases were passed over in them; and the markets whose languages stand apart.
 
-    A market is one lane if it was worked through as one queue: then each SME has at most one case in flight. Where more were passed
-    over, its languages went to different people, and each is a lane of its own. Where people stand in the queue decides, never
-    what they found.
+    A market is one lane if it was worked through as one queue: then each SME has at most one case in flight.
+    Where more were passed over, its languages went to different people, and each is a lane of its own. Where
+    people stand in the queue decides, never what they found.
     """
     lanes: list[tuple[Lane, pl.DataFrame]] = []
     passed, apart = 0, list[str]()

@@ -13,7 +13,8 @@ from evenhand.errors import RecordError
 MAX_TEXT = 100_000
 
 
-#: What a decision or a ruling can be dated: later code adds and takes away days. From the first up to, not including, the last.
+#: What a decision or a ruling can be dated: later code adds and takes away days. From the first up to, not
+#: including, the last.
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 

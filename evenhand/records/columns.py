@@ -64,7 +64,8 @@ SCORES = pl.Schema(
     ]
 )
 
-#: What else a frame keeps of a decision: when it was made, how often it was seen, and what it shares with others.
+#: What else a frame keeps of a decision: when it was made, how often it was seen, and what it shares with
+#: others.
 ABOUT = ("decided_at", "exposure", "text_hash", "conversation_id")
 #: Where each error class can occur at all.
 MAY = ("may_over", "may_under", "may_wrong")

@@ -1,7 +1,7 @@
 """What one moderator decided on one case in one area.
 
-A record is checked where it is born; later code never re-checks. Whether a label is in its policy is a question for
-`evenhand.records.policy`.
+A record is checked where it is born; later code never re-checks. Whether a label is in its policy is a
+question for `evenhand.records.policy`.
 """
 
 from __future__ import annotations

@@ -259,8 +259,9 @@ def _label_changes(area: str, old: Label, new: Label) -> list[PolicyChange]:
 def titles(policies: Iterable[PolicyVersion]) -> dict[tuple[str, str], str]:
     """What people call areas and labels: their titles in the newest of these versions that has them.
 
-    Keys are (area, "") for an area and (area, label) for a label, by name; ("", label) is the label of whatever area, where every
-    area calls it the same. A title that two names share tells neither apart and is left out: the name is better there.
+    Keys are (area, "") for an area and (area, label) for a label, by name; ("", label) is the label of
+    whatever area, where every area calls it the same. A title that two names share tells neither apart and is
+    left out: the name is better there.
 
     >>> hate = Area(name="hate", title="Hate speech", labels=(Label(name="ok", title="Fine", clause_id="", clause=""),))
     >>> titles([PolicyVersion(version="1", title="", effective_from=date(2026, 1, 1), areas=(hate,))])

@@ -1,8 +1,8 @@
 """What a ruling says of a decision: which ruling counts, and what it means for each purpose. Written here and nowhere else.
 
-Which ruling counts: a current one under the decision's own policy version. One that names the decision's moderator goes before one
-that names nobody; then a panel's goes before an SME's; then the newest counts. A ruling under another policy version answers another
-question and says nothing of the decision.
+Which ruling counts: a current one under the decision's own policy version. One that names the decision's
+moderator goes before one that names nobody; then a panel's goes before an SME's; then the newest counts. A
+ruling under another policy version answers another question and says nothing of the decision.
 
 What it says, its `verdict`:
 
@@ -13,9 +13,10 @@ What it says, its `verdict`:
 | "technical", same or another label | overturned | technical | settled | error | yes | no |
 | "policy unclear", same or another label | policy_unclear | policy_unclear | settled | no error | no | no |
 
-The labels decide between over_enforcement, under_enforcement and wrong_policy (`evenhand.records.policy.Area.error_class`), whatever the ruling
-calls it. "Policy unclear" is a finding about the clause: nobody's error, and no lesson. "Technical" is about one decision, so a ruling
-that names no moderator cannot say it.
+The labels decide between over_enforcement, under_enforcement and wrong_policy
+(`evenhand.records.policy.Area.error_class`), whatever the ruling calls it. "Policy unclear" is a finding
+about the clause: nobody's error, and no lesson. "Technical" is about one decision, so a ruling that names no
+moderator cannot say it.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def with_verdicts(
 ) -> pl.LazyFrame:
     """`decisions` with the columns VERDICT, and `also` of the ruling that counts; same rows in the same order.
 
-    `decisions` has decision_id, case_id, area, policy_version and label; `rulings` are current ones, as `Store.rulings()` gives them
-    (those of SMEs only, or of a panel only, where that is the question); `policies` are the versions they were made under.
+    `decisions` has decision_id, case_id, area, policy_version and label; `rulings` are current ones, as
+    `Store.rulings()` gives them (those of SMEs only, or of a panel only, where that is the question);
+    `policies` are the versions they were made under.
     """
     said = pl.struct(
         pl.col("label").alias("ruled_label"), pl.col("error_class").alias("named_class"), *VERDICT[3:], *also

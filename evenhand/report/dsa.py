@@ -1,6 +1,7 @@
 """Indicators of accuracy by language, for the transparency reports of the EU's Digital Services Act.
 
-The DSA asks for indicators of automated means. What is measured here are the decisions as ingested; `dsa_words` says so.
+The DSA asks for indicators of automated means. What is measured here are the decisions as ingested;
+`dsa_words` says so.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from evenhand.statistics.enforcement import Indicator, precision, recall
 from evenhand.wording.words import OFFICIAL_EU, UNKNOWN, is_language, language, listed, percent, shown
 
 DSA_TITLE = "DSA transparency: indicators of accuracy by language"
-#: The indicators' names in the templates: of the quantitative one in section 1.6, of the qualitative one for the rate of error.
+#: The indicators' names in the templates: of the quantitative one in section 1.6, of the qualitative one for
+#: the rate of error.
 ACCURACY = "Accuracy of the automated means - Accuracy"
 PRECISION = "Accuracy of the automated means - Precision"
 RECALL = "Accuracy of the automated means - Recall"

@@ -27,7 +27,8 @@ from evenhand.wording.words import Names, day
 from evenhand.workspace.workspace import Workspace
 
 Unit = Literal["week", "month"]
-#: What a report can be split by. Moderators are left out: it is about guidance, tools and training, not about people.
+#: What a report can be split by. Moderators are left out: it is about guidance, tools and training, not about
+#: people.
 SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")
 DEFAULT_BY = ("market", "area", "language", "queue", "market+area")
 TOP_CONFUSIONS = 10
@@ -159,9 +160,10 @@ def collect(
 ) -> Report:
     """Everything a report shows of the decisions that `question` asks about (all, without one); its `by` is left aside.
 
-    `by`: columns of SPLITS, crossed with "+". `compare` is another period, from its first day up to, not including, its last; without
-    it, the period of equal length before the question's, if that has a first day. Raises EstimateError where there is no draw, no
-    ruling in the period or in the one named by `compare`, a column that cannot be split by, or what `estimate_draws` refuses.
+    `by`: columns of SPLITS, crossed with "+". `compare` is another period, from its first day up to, not
+    including, its last; without it, the period of equal length before the question's, if that has a first
+    day. Raises EstimateError where there is no draw, no ruling in the period or in the one named by
+    `compare`, a column that cannot be split by, or what `estimate_draws` refuses.
     """
     question = question or Question()
     crossings = _crossings(by, question.filters)

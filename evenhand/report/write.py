@@ -9,7 +9,8 @@ from pathlib import Path
 from evenhand.errors import UserError
 from evenhand.report.model import Report
 
-#: Ending -> the module that writes it. What a module needs is in the extra "report", and loaded only when it is used.
+#: Ending -> the module that writes it. What a module needs is in the extra "report", and loaded only when it
+#: is used.
 WRITERS = {".xlsx": "write_xlsx", ".pptx": "write_pptx", ".html": "write_html", ".csv": "write_csv"}
 
 

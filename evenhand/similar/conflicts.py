@@ -29,10 +29,11 @@ _VALUE = {
 def conflicts(decisions: pl.DataFrame, *, similar: float = SIMILAR) -> pl.DataFrame:
     """Decisions on near-identical content that differ, COLUMNS, the groups with most deviating decisions first.
 
-    `decisions` has decision_id, case_id, text, area, policy_version, label, moderator_id, market, language, decided_at. A
-    group's majority label is the one given most often; on a tie no decision deviates and `majority_label` is null. `across` says
-    what the group's different labels lie between, of ACROSS, separated by "; " (days are those of UTC); `within_one` which single
-    moderator, day or market decided both ways.
+    `decisions` has decision_id, case_id, text, area, policy_version, label, moderator_id, market, language,
+    decided_at. A group's majority label is the one given most often; on a tie no decision deviates and
+    `majority_label` is null. `across` says what the group's different labels lie between, of ACROSS,
+    separated by "; " (days are those of UTC); `within_one` which single moderator, day or market decided both
+    ways.
     """
     parts = []
     with Progress("compare", decisions.height, unit="decisions") as progress:
@@ -73,7 +74,8 @@ def _judged(rows: pl.DataFrame) -> pl.DataFrame:
 def _between(rows: pl.DataFrame) -> pl.DataFrame:
     """`across` and `within_one` of each group.
 
-    Where a group has two labels and two markets, some two of its decisions differ in both, so that counting is enough.
+    Where a group has two labels and two markets, some two of its decisions differ in both, so that counting
+    is enough.
     """
     key = ["conflict_id", "area", "policy_version"]
     parts = []

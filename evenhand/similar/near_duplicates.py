@@ -1,8 +1,8 @@
 """Which texts are copies or near copies of one another, among any number of them.
 
-Texts are brought to their normal form; what is then equal belongs together. Near copies are found by MinHash over character
-n-grams with banding (Broder 1997; Leskovec, Rajaraman and Ullman, ch. 3) and each candidate pair is checked by its exact
-Jaccard similarity. Groups are the connected parts.
+Texts are brought to their normal form; what is then equal belongs together. Near copies are found by MinHash
+over character n-grams with banding (Broder 1997; Leskovec, Rajaraman and Ullman, ch. 3) and each candidate
+pair is checked by its exact Jaccard similarity. Groups are the connected parts.
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ def _likely_pairs(
 ) -> Iterator[tuple[Ints, Ints]]:
     """Pairs that share a band and look similar, many at once; a band's members are compared with the few before them.
 
-    `marks`: the last 8 bits of each MinHash, shape (n, 72). A pair is given if more of them agree than all but 1 in 10,000
-    pairs would have that are just `similar`; this spares the exact comparison of pairs that share a band by chance.
+    `marks`: the last 8 bits of each MinHash, shape (n, 72). A pair is given if more of them agree than all
+    but 1 in 10,000 pairs would have that are just `similar`; this spares the exact comparison of pairs that
+    share a band by chance.
     """
     n = marks.shape[1]
     least = n * similar - 3.7 * math.sqrt(n * similar * (1 - similar))

@@ -2,8 +2,8 @@
 
 Design "take-all and defensive square root": the phi * n highest scores are drawn for certain, the rest with
 probability proportional to sqrt(p (1 - p)), mixed with flat sampling so that no decision is out of reach.
-Units drawn for certain add no variance, so hunting for errors costs budget and never honesty.
-Sources: Zrnic and Candes (2024, arXiv 2403.03208) for sqrt(p (1 - p)); Li, Zrnic and Candes (2025, arXiv 2511.08991) for the
+Units drawn for certain add no variance, so hunting for errors costs budget and never honesty. Sources: Zrnic
+and Candes (2024, arXiv 2403.03208) for sqrt(p (1 - p)); Li, Zrnic and Candes (2025, arXiv 2511.08991) for the
 defensive mix.
 """
 
@@ -42,9 +42,10 @@ def capped(size: Floats, n: float) -> Floats:
 class Design:
     """The choice between hunting and measuring for one frame and budget; what does not depend on it is computed once.
 
-    `p` are scores in [0, 1], shape (N,); `floor` the share of flat sampling outside the take-all part, of which `cell_floor` goes
-    evenly to the cells (`cell`: codes from 0) instead of the decisions; `tie` decides which of equal scores are taken for certain,
-    the smallest first (else the first in order). Raises SampleError if `n` is not between 1 and N, or a score is no probability.
+    `p` are scores in [0, 1], shape (N,); `floor` the share of flat sampling outside the take-all part, of
+    which `cell_floor` goes evenly to the cells (`cell`: codes from 0) instead of the decisions; `tie` decides
+    which of equal scores are taken for certain, the smallest first (else the first in order). Raises
+    SampleError if `n` is not between 1 and N, or a score is no probability.
     """
 
     def __init__(
@@ -79,8 +80,8 @@ class Design:
     def phi(self, kappa: float) -> float:
         """The largest take-all share whose anticipated variance stays within kappa^2 of a random draw's.
 
-        `kappa` is the half-width to allow relative to a simple random sample of the same size. Raises SampleError if it is not
-        positive.
+        `kappa` is the half-width to allow relative to a simple random sample of the same size. Raises
+        SampleError if it is not positive.
         """
         if not kappa > 0:
             raise SampleError(

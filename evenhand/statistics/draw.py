@@ -41,9 +41,9 @@ def _mixed(x: Marks) -> Marks:
 def pareto_draw(pi: Floats, u: Floats) -> Ints:
     """Indices of the drawn units in queue order; exactly round(sum pi) of them.
 
-    Units with pi = 1 are in. Of the others those with the smallest keys u/(1-u) * (1-pi)/pi are (Rosen 1997). The queue
-    runs in key order with the certain units, in the order of `u`, spread evenly among them; so the first part of
-    the queue, wherever it is cut, is again a probability sample (`partial_probabilities`).
+    Units with pi = 1 are in. Of the others those with the smallest keys u/(1-u) * (1-pi)/pi are (Rosen 1997).
+    The queue runs in key order with the certain units, in the order of `u`, spread evenly among them; so the
+    first part of the queue, wherever it is cut, is again a probability sample (`partial_probabilities`).
     """
     n = round(float(pi.sum()))
     keys = 1 / pi
@@ -66,8 +66,8 @@ def _spread(n: int) -> Floats:
 def partial_probabilities(pi: Floats, *, sampled: int, certain: int) -> Floats:
     """Inclusion probabilities when only a first part of the queue has been reviewed, shape as `pi`.
 
-    Of the units with pi < 1, `sampled` were reviewed: pi' = c rho / (1 + c rho) with rho = pi / (1 - pi), summing to
-    `sampled`. Of those with pi = 1, `certain` were, in random order: pi' is their share.
+    Of the units with pi < 1, `sampled` were reviewed: pi' = c rho / (1 + c rho) with rho = pi / (1 - pi),
+    summing to `sampled`. Of those with pi = 1, `certain` were, in random order: pi' is their share.
     """
     out = np.empty(len(pi))
     sure = pi >= 1

@@ -1,9 +1,10 @@
 """Precision and recall of enforcement, from the share of decisions that enforce and the estimates of what went wrong.
 
-With A the share of a domain's decisions that enforce (counted, not estimated), and over and under the shares of all its decisions
-that are over- and under-enforcement: precision = (A - over) / A, recall = (A - over) / (A - over + under). What counts is that
-something was enforced: under a wrong label it still was, and an error that the expert called technical, or put down to
-unclear policy, is neither over- nor under-enforcement. With shares of views instead of decisions, all of it is of views.
+With A the share of a domain's decisions that enforce (counted, not estimated), and over and under the shares
+of all its decisions that are over- and under-enforcement: precision = (A - over) / A, recall = (A - over) /
+(A - over + under). What counts is that something was enforced: under a wrong label it still was, and an error
+that the expert called technical, or put down to unclear policy, is neither over- nor under-enforcement. With
+shares of views instead of decisions, all of it is of views.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ class Indicator:
 def precision(enforced: float, over: Estimate) -> Indicator:
     """Of what was enforced, the share that should have been: 1 - over / A.
 
-    `enforced`: A, in [0, 1]; `over`: over-enforcement as a share of all decisions of the domain. The interval is that of `over`
-    turned round, divided by A and cut at 0. Status "unknown" where that of `over` is, "no enforcement" where A is 0.
+    `enforced`: A, in [0, 1]; `over`: over-enforcement as a share of all decisions of the domain. The interval
+    is that of `over` turned round, divided by A and cut at 0. Status "unknown" where that of `over` is, "no
+    enforcement" where A is 0.
     """
     if enforced == 0:
         return Indicator(rate=None, low=None, high=None, status="no enforcement")
@@ -43,10 +45,11 @@ def precision(enforced: float, over: Estimate) -> Indicator:
 def recall(enforced: float, over: Estimate, under: Estimate) -> Indicator:
     """Of what should have been enforced, the share that was: 1 / (1 + r), with r = under / (A - over).
 
-    `enforced` and `over` as of `precision`; `under`: under-enforcement as a share of all decisions of the domain. The interval is
-    that of r (`ratio_interval`) turned round; `over` and `under` are seen on disjoint sets of decisions and taken as independent.
-    Status "unknown" where that of an estimate is that it rests on: `over` alone where all was enforced, `under` alone where
-    nothing was; "no violation found" where, by the estimates, nothing should have been.
+    `enforced` and `over` as of `precision`; `under`: under-enforcement as a share of all decisions of the
+    domain. The interval is that of r (`ratio_interval`) turned round; `over` and `under` are seen on disjoint
+    sets of decisions and taken as independent. Status "unknown" where that of an estimate is that it rests
+    on: `over` alone where all was enforced, `under` alone where nothing was; "no violation found" where, by
+    the estimates, nothing should have been.
     """
     right, least, most = (max(enforced - wrong, 0.0) for wrong in (over.rate, over.high, over.low))
     missed = (under.rate, under.low, under.high) if enforced < 1 else (0.0, 0.0, 0.0)
@@ -62,8 +65,9 @@ def recall(enforced: float, over: Estimate, under: Estimate) -> Indicator:
 def ratio_interval(first: Span, second: Span) -> tuple[float, float]:
     """Interval (low, high) of `first` / `second`, each (value, low, high), independent and not below 0; high may be infinite.
 
-    The ends x solve (first - x second)^2 = (first - its far end)^2 + x^2 (second - its far end)^2. Infinite at the top
-    where `second` may be 0, and at both ends where it is while `first` is not. Source: Donner and Zou (2012), MOVER-R.
+    The ends x solve (first - x second)^2 = (first - its far end)^2 + x^2 (second - its far end)^2. Infinite
+    at the top where `second` may be 0, and at both ends where it is while `first` is not. Source: Donner and
+    Zou (2012), MOVER-R.
 
     >>> low, high = ratio_interval((0.10, 0.07, 0.14), (0.50, 0.45, 0.55))
     >>> round(low, 3), round(high, 3)

@@ -1,11 +1,12 @@
 """Error rates from a probability sample: the recalibrated difference estimator, by domain.
 
-For domain d: rate = (sum over the frame of yhat + sum over the sample of w e) / N, with w = 1 / pi, e = y - yhat and yhat
-the score recalibrated on the sample. The weighted residuals make it right whatever the score is worth; a good
-score makes it narrow. All sums add up, so pooling disjoint frames or regions is an addition (`Totals`).
-Variance: sum of (1 - pi)(w e)^2; where errors come in clusters, the sum over ultimate clusters (Hansen, Hurwitz and Madow
-1953; Sarndal, Swensson and Wretman 1992, 4.6) if that is larger; SME error adds the second phase (ibid. ch. 9).
-Sources: Cassel, Sarndal and Wretman (1976); Angelopoulos et al. (2023, arXiv 2301.09633).
+For domain d: rate = (sum over the frame of yhat + sum over the sample of w e) / N, with w = 1 / pi, e = y -
+yhat and yhat the score recalibrated on the sample. The weighted residuals make it right whatever the score is
+worth; a good score makes it narrow. All sums add up, so pooling disjoint frames or regions is an addition
+(`Totals`). Variance: sum of (1 - pi)(w e)^2; where errors come in clusters, the sum over ultimate clusters
+(Hansen, Hurwitz and Madow 1953; Sarndal, Swensson and Wretman 1992, 4.6) if that is larger; SME error adds
+the second phase (ibid. ch. 9). Sources: Cassel, Sarndal and Wretman (1976); Angelopoulos et al. (2023, arXiv
+2301.09633).
 """
 
 from __future__ import annotations
@@ -132,12 +133,13 @@ def domain_totals(
 ) -> Totals:
     """Sums by domain for one frame and one outcome.
 
-    `p`, `pi`: shape (N,), the whole frame, scores in [0, 1] and inclusion probabilities in (0, 1]. `sample`: indices of the
-    reviewed decisions, shape (n,); `y`: 1 where the SME found the error, shape (n,). `domain`: codes in [0, domains).
-    `possible`: where the error can occur at all (an error class); elsewhere the model's mean is 0. `calibration`: (a, b) to
-    use instead of fitting them. `exposure`: views, shape (N,), to weigh decisions by. `clusters`: codes of shape (n,), like
-    the moderator; the largest variance counts. `second`: a panel's word on part of the sample; the rate is then what the
-    panel would overturn. Raises EstimateError if an inclusion probability is missing, 0 or above 1.
+    `p`, `pi`: shape (N,), the whole frame, scores in [0, 1] and inclusion probabilities in (0, 1]. `sample`:
+    indices of the reviewed decisions, shape (n,); `y`: 1 where the SME found the error, shape (n,). `domain`:
+    codes in [0, domains). `possible`: where the error can occur at all (an error class); elsewhere the
+    model's mean is 0. `calibration`: (a, b) to use instead of fitting them. `exposure`: views, shape (N,), to
+    weigh decisions by. `clusters`: codes of shape (n,), like the moderator; the largest variance counts.
+    `second`: a panel's word on part of the sample; the rate is then what the panel would overturn. Raises
+    EstimateError if an inclusion probability is missing, 0 or above 1.
     """
     code = np.zeros(len(p), np.int64) if domain is None else domain
     inside = None if possible is None else possible[sample]
@@ -289,9 +291,9 @@ def _clustered_spread(
 def estimates(totals: Totals, *, confidence: float = 0.95) -> list[Estimate]:
     """One Estimate a domain.
 
-    What the reviews have shown already bounds rate and interval: a domain holds at least the errors found and at most all
-    but the decisions found right.
-    Interval: logit-t if at least 20 errors outside the take-all part carry it (df >= 40), else Wilson with n_eff.
+    What the reviews have shown already bounds rate and interval: a domain holds at least the errors found and
+    at most all but the decisions found right. Interval: logit-t if at least 20 errors outside the take-all
+    part carry it (df >= 40), else Wilson with n_eff.
     """
     size = np.where(totals.size > 0, totals.size, 1.0)
     mean = totals.model / size
@@ -318,8 +320,8 @@ def estimates(totals: Totals, *, confidence: float = 0.95) -> list[Estimate]:
 def _effective(rate: Floats, variance: Floats, mean: Floats, anticipated: Floats) -> Floats:
     """Reviews of a random draw with the same variance; infinite where nothing is left to chance.
 
-    The harmonic mean of what the sample says and what the model anticipates: the sample's word alone is small just when
-    the rate is, and covers too seldom; the model's alone is blind where the model is.
+    The harmonic mean of what the sample says and what the model anticipates: the sample's word alone is small
+    just when the rate is, and covers too seldom; the model's alone is blind where the model is.
     """
     from_model = mean * (1 - mean) / np.maximum(anticipated, 1e-300)
     from_sample = rate * (1 - rate) / np.maximum(variance, 1e-300)

@@ -1,9 +1,10 @@
 """Intervals that stay valid however often one looks at them while rulings come in.
 
-A 95% interval promises 95% for one look. Who looks every day and stops at a look they like is wrong far more often. Both ways here
-widen the usual interval by asking it for a higher confidence, so it keeps its shape in small samples: a confidence sequence for
-daily looks without an end (Waudby-Smith et al. 2021, arXiv 2103.06476: asymptotic, normal mixture), or a fixed number of weekly
-looks (Bonferroni), which is a little narrower.
+A 95% interval promises 95% for one look. Who looks every day and stops at a look they like is wrong far more
+often. Both ways here widen the usual interval by asking it for a higher confidence, so it keeps its shape in
+small samples: a confidence sequence for daily looks without an end (Waudby-Smith et al. 2021, arXiv
+2103.06476: asymptotic, normal mixture), or a fixed number of weekly looks (Bonferroni), which is a little
+narrower.
 """
 
 from __future__ import annotations

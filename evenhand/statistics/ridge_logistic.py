@@ -17,8 +17,8 @@ def ridge_logistic(
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """The mode of the coefficients, shape (k,), and the Hessian there, shape (k, k).
 
-    `design`: (n, k); `y`: (n,), in [0, 1]; `centre` and `precision` of the prior: (k,); `start`: where to begin, (k,); `weight`:
-    (n,), 1 by default. Step halving, so it cannot diverge where plain Newton does.
+    `design`: (n, k); `y`: (n,), in [0, 1]; `centre` and `precision` of the prior: (k,); `start`: where to
+    begin, (k,); `weight`: (n,), 1 by default. Step halving, so it cannot diverge where plain Newton does.
     """
     weight = np.ones(len(y)) if weight is None else weight
 

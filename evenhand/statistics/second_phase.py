@@ -1,10 +1,11 @@
 """SMEs err too: which rulings a panel checks, with which probability, so that the rate can be corrected for it.
 
-At an error rate of 4% an SME who wrongly overturns 2% of the right decisions raises the rate by half; checking what SMEs
-overturned, and a part of what they confirmed, mends it (two-phase sampling: Sarndal, Swensson and Wretman 1992, ch. 9).
-All overturns are asked. Of the confirmations about 15%, with probability proportional to sqrt(p) / pi: where a wrongly
-confirmed decision is likely and weighs much. The probabilities follow from the draw alone and the choice from a hash, so
-neither needs to be stored, and both are the same whenever they are asked for.
+At an error rate of 4% an SME who wrongly overturns 2% of the right decisions raises the rate by half;
+checking what SMEs overturned, and a part of what they confirmed, mends it (two-phase sampling: Sarndal,
+Swensson and Wretman 1992, ch. 9). All overturns are asked. Of the confirmations about 15%, with probability
+proportional to sqrt(p) / pi: where a wrongly confirmed decision is likely and weighs much. The probabilities
+follow from the draw alone and the choice from a hash, so neither needs to be stored, and both are the same
+whenever they are asked for.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def second_phase(
 ) -> SecondPhase:
     """The panel's word for the estimator; all of shape (n,), the reviewed items of one draw.
 
-    `chance`: of a confirmation (`panel_chance`); an overturn's is 1. `answered`: asked, and ruled on by now. Where the panel is
-    not through its queue, what it left counts as missing at random among overturns and among confirmations.
+    `chance`: of a confirmation (`panel_chance`); an overturn's is 1. `answered`: asked, and ruled on by now.
+    Where the panel is not through its queue, what it left counts as missing at random among overturns and
+    among confirmations.
     """
     share = np.ones(len(chance))
     for group in (overturned, ~overturned):

@@ -1,10 +1,11 @@
 """Cells with hardly any reviews, from a model: what similar cells say about them, labelled "modelled" wherever it is shown.
 
-Logistic, with the score's slope within and between cells, intercept and slope by area, intercept by market and by cell;
-the spread of each kind of effect is estimated from all cells. Fitted without weights: who was drawn depends on score and cell
-alone, and both are in the model. Unlike `evenhand.statistics.estimator` it rests on that model: it is right on average over cells, and pulls
-cells with a rate below 1% up, which its interval then covers too seldom. So it never replaces a direct rate, never enters a
-ranking and never raises an alarm. Sources: Gelman and Hill (2007) for the model; MacKay (1992) for the spreads.
+Logistic, with the score's slope within and between cells, intercept and slope by area, intercept by market
+and by cell; the spread of each kind of effect is estimated from all cells. Fitted without weights: who was
+drawn depends on score and cell alone, and both are in the model. Unlike `evenhand.statistics.estimator` it
+rests on that model: it is right on average over cells, and pulls cells with a rate below 1% up, which its
+interval then covers too seldom. So it never replaces a direct rate, never enters a ranking and never raises
+an alarm. Sources: Gelman and Hill (2007) for the model; MacKay (1992) for the spreads.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _AREA, _AREA_SLOPE, _MARKET, _CELL = range(2, 6)
 class Cells:
     """The frame in short: log-odds of the scores by cell, in bins.
 
-    `cell`, `count`, `log_odds`: shape (bins,), the bin's cell, its decisions and their mean log-odds. `market`, `area`: shape
-    (cells,), codes from 0 of the market and the area of each cell.
+    `cell`, `count`, `log_odds`: shape (bins,), the bin's cell, its decisions and their mean log-odds.
+    `market`, `area`: shape (cells,), codes from 0 of the market and the area of each cell.
     """
 
     cell: Ints
@@ -74,7 +75,8 @@ def in_bins(p: Floats, cell: Ints, *, market: Ints, area: Ints) -> Cells:
 def modelled_rates(cells: Cells, p: Floats, cell: Ints, y: Floats) -> tuple[Floats, Floats, Floats]:
     """Rate, low and high of each cell, shape (cells,), from the reviewed: `p`, `cell` and `y` of shape (n,).
 
-    The errors found count as they are; the model speaks of the others. A cell without any review gets a rate too.
+    The errors found count as they are; the model speaks of the others. A cell without any review gets a rate
+    too.
     """
     size = cells.size
     overall = float((cells.count * cells.log_odds).sum() / size.sum())

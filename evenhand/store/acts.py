@@ -21,7 +21,8 @@ class ActMethods(StoreBase):
     def skip_item(self, draw_id: str, decision: str, *, sme_id: str, reason: str, at: datetime) -> None:
         """Leave an item out, with the reason; it counts as missing in the estimate.
 
-        SampleError if it is not in the draw; UserError if somebody has ruled on it meanwhile, and nothing is stored.
+        SampleError if it is not in the draw; UserError if somebody has ruled on it meanwhile, and nothing is
+        stored.
         """
         with self._writing() as session:
             if session.get(ItemRow, (draw_id, decision)) is None:

@@ -25,8 +25,8 @@ class AssignmentMethods(StoreBase):
     def take_item(self, draw_id: str, user: User, *, at: datetime, hold: timedelta = HOLD) -> Handout:
         """Hand `user` their next case of the batch; it goes to nobody else while they have it.
 
-        Asking again gives the same case. It goes to others once it was held for `hold` without a ruling, or its holder
-        is away or at the week's capacity. SampleError for an unknown draw.
+        Asking again gives the same case. It goes to others once it was held for `hold` without a ruling, or
+        its holder is away or at the week's capacity. SampleError for an unknown draw.
         """
         while True:
             with self._writing() as session:

@@ -1,9 +1,9 @@
 """Who gets which case of a review batch, and how the open cases would be shared out.
 
-Cases are handed out one at a time, never set aside in advance: a slow or absent person leaves no hole in the queue. Who asks
-gets the first free case, of the market and language that the fewest others can rule on. So within a market and language
-the cases go out in queue order, and what has been reviewed stays a first part of the queue but for a few cases in flight
-(docs/decisions/0008-assignment.md).
+Cases are handed out one at a time, never set aside in advance: a slow or absent person leaves no hole in the
+queue. Who asks gets the first free case, of the market and language that the fewest others can rule on. So
+within a market and language the cases go out in queue order, and what has been reviewed stays a first part of
+the queue but for a few cases in flight (docs/decisions/0008-assignment.md).
 """
 
 from __future__ import annotations
@@ -95,8 +95,9 @@ def share_out(
 ) -> Shares:
     """Share the cases `waiting` in each lane among those `able` to rule on them, evenly by load.
 
-    Lanes that few can rule on come first. `room` is how many cases a person can still take (None: any number), `load`
-    how many they have. A lane that nobody can rule on gets no share, and is not `later` either.
+    Lanes that few can rule on come first. `room` is how many cases a person can still take (None: any
+    number), `load` how many they have. A lane that nobody can rule on gets no share, and is not `later`
+    either.
 
     >>> share_out({("TH",): 2, ("US",): 3}, {("TH",): ["ann"], ("US",): ["ann", "bob"]}, {"ann": None, "bob": 2}, {}).planned
     {('TH',): {'ann': 2}, ('US',): {'bob': 2, 'ann': 1}}

@@ -35,8 +35,8 @@ class PeopleMethods(StoreBase):
     def set_away(self, user_id: str, since: date | None, until: date | None, *, by: str) -> User:
         """Say that a person is away from `since` up to, not including, `until` (None: open end); both None: they are here.
 
-        Their cases that are in flight go to others meanwhile. UserError for an unknown person; RecordError for an end
-        before the beginning.
+        Their cases that are in flight go to others meanwhile. UserError for an unknown person; RecordError
+        for an end before the beginning.
         """
         changed = replace(self.user(user_id), away_since=since, away_until=until)
         with self._writing() as session:

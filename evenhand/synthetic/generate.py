@@ -35,7 +35,8 @@ SECOND_LOOK = 0.06  # share of decisions on a case that another moderator decide
 CONTEXT = 0.05  # share of the cases, plain ones apart, where what is not in the text turns the right label
 SEEN = 0.6  # share of those that the moderator gets right: no model that reads the text can
 
-#: Kinds and their shares in each area; the label of a kind, where the two policy versions differ as (old, new).
+#: Kinds and their shares in each area; the label of a kind, where the two policy versions differ as (old,
+#: new).
 KINDS: dict[str, dict[str, float]] = {
     "harassment": {"plain": 0.42, "banter": 0.2, "harsh_review": 0.13, "insult": 0.15, "pile_on": 0.1},
     "spam": {"plain": 0.4, "warning": 0.13, "bait": 0.15, "spam": 0.17, "scam": 0.15},
@@ -73,9 +74,10 @@ def phrases() -> dict[str, Any]:
 def generate(*, seed: int, decisions: int, rulings: int, out_dir: Path) -> None:
     """Write `decisions.csv.gz`, `rulings.csv.gz` and `truth.parquet` to `out_dir`; the same arguments, the same rows.
 
-    Twelve weeks from 2026-01-05, a policy change in week 8, simulated moderators with habits, planted clusters. The truth has
-    one row a decision: decision_id, kind, label, true_label, cluster. Rulings are a random draw of the decisions before the
-    last week, ruled without error. Raises UserError if there are too few decisions for the rulings.
+    Twelve weeks from 2026-01-05, a policy change in week 8, simulated moderators with habits, planted
+    clusters. The truth has one row a decision: decision_id, kind, label, true_label, cluster. Rulings are a
+    random draw of the decisions before the last week, ruled without error. Raises UserError if there are too
+    few decisions for the rulings.
     """
     if rulings > decisions // 2:
         raise UserError(f"{rulings:,} rulings from {decisions:,} decisions; ask for at most half as many")

@@ -102,7 +102,8 @@ def wrong_label(
 ) -> str | None:
     """The label that `moderator` gives by habit or by slip; None if right.
 
-    `old_truth` is the right label under the policy version before; `labels` are the area's, "no violation" first.
+    `old_truth` is the right label under the policy version before; `labels` are the area's, "no violation"
+    first.
     """
     clean, near_miss = labels[0], not kind.endswith(".plain")
     draw = rng.random()
