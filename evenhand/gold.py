@@ -1,4 +1,4 @@
-"""Gold: the ruled decisions that a model may learn from, each with the weight that it counts with."""
+"""Gold: the ruled decisions that a model may learn from, and the weight of each."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ MAX_WEIGHT = 10.0  # of a drawn case, relative to the mean
 
 
 def gold(ws: Workspace, store: Store) -> pl.DataFrame:
-    """Ruled decisions that teach, by decision id: the lake's columns, VERDICT, `overturned`, `draw_id`, `weight`.
+    """The ruled decisions that a model learns from, by decision id.
 
-    Which ruling counts, and that "policy unclear" teaches nothing, is told by `evenhand.records.verdict`.
-    `overturned` is 1.0 or 0.0. `weight` is 1 / inclusion probability where drawn (their mean is 1 before
-    MAX_WEIGHT cuts it), else 1. No row where no ruling meets a decision.
+    Columns: the lake's, VERDICT, `overturned` (1.0 or 0.0), `draw_id`, `weight`. `evenhand.records.verdict`
+    decides which ruling counts, and that "policy unclear" teaches nothing. `weight` is 1 / inclusion
+    probability for a drawn case (mean 1 before MAX_WEIGHT cuts it), else 1. A ruling without its decision
+    gives no row.
     """
     rulings = store.rulings()
     cases = rulings.lazy().select("case_id").unique()

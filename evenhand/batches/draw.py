@@ -1,4 +1,4 @@
-"""Making a draw: frame from lake and scores, design, Pareto sample, immutable record."""
+"""Makes a draw: reads the frame from lake and scores, applies the design, samples, and stores the record."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def make_draw(
 ) -> DrawRecord:
     """Draw `budget` of the scored decisions of a period that have no ruling yet.
 
-    `model` names the scores ("evenhand-3"); days from `since` up to, not including, `until`; `filters` like
-    {"market": "TH"}. `explain` turns the drawn decisions into explanation cards, same order. Each draw has
-    random numbers of its own, from its id and `seed`: the same call at the same time `at` gives the same
-    items, and no two draws share them. Raises SampleError if the budget does not fit the frame, nothing is
-    scored, or the draw is there already.
+    `model` names the scores ("evenhand-3"). The period is the days from `since` up to, not including,
+    `until`; `filters` is like {"market": "TH"}. `explain` turns the drawn decisions into explanation cards,
+    in the same order. The random numbers of a draw depend on its id and `seed`: the same call at the same
+    time `at` gives the same items, and no two draws share random numbers. Raises SampleError if the budget
+    does not fit the frame, nothing is scored, or the draw exists already.
     """
     settings = ws.config.draw
     filters = dict(filters or {})
@@ -110,7 +110,7 @@ def make_draw(
 
 
 def _numbered(found: Population, cells: Sequence[str], model: str) -> tuple[pl.DataFrame, LeftOut]:
-    """What a design needs of each decision: its score, its cell and its id as a number; and what was left out."""
+    """The score, cell and numeric id of each decision, for a design; and what was left out."""
     columns = tuple(dict.fromkeys(("decision_id", "p_overturn", *cells)))
     numbered = (
         (
@@ -127,8 +127,8 @@ def _keep(
 ) -> tuple[pl.DataFrame, tuple[str, ...], int]:
     """Write the frame with every probability to `file`.
 
-    The drawn decisions in queue order, the policy versions met, and how many decisions are dated later than
-    `at`.
+    Returns the drawn decisions in queue order, the policy versions in the frame, and how many decisions are
+    dated later than `at`.
     """
     begin, later, drawn, versions = 0, 0, [], set[str]()
     order = np.argsort(chosen)
