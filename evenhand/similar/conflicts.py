@@ -17,7 +17,7 @@ COLUMNS = (
     "conflict_id", "case_id", "area", "policy_version", "label", "majority_label", "deviates", "group_size",
     "share_of_majority", "moderator_id", "market", "language", "decided_at", "decision_id", "across", "within_one",
 )  # fmt: skip
-#: What a conflict can lie between, and what one of them is called.
+#: What the decisions of a conflict can differ in, and the name of one value of it.
 ACROSS = {"moderators": "moderator", "days": "day", "markets": "market"}
 _VALUE = {
     "moderators": pl.col("moderator_id"),
@@ -27,13 +27,13 @@ _VALUE = {
 
 
 def conflicts(decisions: pl.DataFrame, *, similar: float = SIMILAR) -> pl.DataFrame:
-    """Decisions on near-identical content that differ, COLUMNS, the groups with most deviating decisions first.
+    """Decisions on near-identical content that differ, with COLUMNS.
 
-    `decisions` has decision_id, case_id, text, area, policy_version, label, moderator_id, market, language,
-    decided_at. A group's majority label is the one given most often; on a tie no decision deviates and
-    `majority_label` is null. `across` says what the group's different labels lie between, of ACROSS,
-    separated by "; " (days are those of UTC); `within_one` which single moderator, day or market decided both
-    ways.
+    The groups with the most deviating decisions come first. `decisions` has decision_id, case_id, text, area,
+    policy_version, label, moderator_id, market, language, decided_at. A group's majority label is the one
+    given most often; on a tie no decision deviates and `majority_label` is null. `across` says in which of
+    ACROSS the decisions with different labels differ, separated by "; " (days are UTC). `within_one` says
+    which of them (one moderator, one day or one market) decided both ways.
     """
     parts = []
     with Progress("compare", decisions.height, unit="decisions") as progress:
@@ -74,8 +74,8 @@ def _judged(rows: pl.DataFrame) -> pl.DataFrame:
 def _between(rows: pl.DataFrame) -> pl.DataFrame:
     """`across` and `within_one` of each group.
 
-    Where a group has two labels and two markets, some two of its decisions differ in both, so that counting
-    is enough.
+    If a group has two labels and two markets, some two of its decisions differ in both. So counting is
+    enough.
     """
     key = ["conflict_id", "area", "policy_version"]
     parts = []
@@ -92,13 +92,19 @@ def _between(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def lies(*, across: Sequence[str] = (), within_one: Sequence[str] = ()) -> list[pl.Expr]:
-    """Filters for the conflicts across all of `across` (keys of ACROSS) and within one of each of `within_one` (its values)."""
+    """Filters for conflicts of certain kinds.
+
+    They are across all of `across` (keys of ACROSS), and within one of each of `within_one` (its values).
+    """
     wanted = [("across", name) for name in across] + [("within_one", name) for name in within_one]
     return [pl.col(column).str.split("; ").list.contains(name) for column, name in wanted]
 
 
 def publish_conflicts(ws: Workspace) -> pl.DataFrame:
-    """Conflicts among all decisions of the lake, kept for the app in the workspace's conflicts_file; see `conflicts`."""
+    """The conflicts among all decisions of the lake (see `conflicts`).
+
+    They are also written to the workspace's conflicts_file, for the app.
+    """
     columns = ("decision_id", "case_id", "text", "area", "policy_version", "label", "moderator_id", "market",
                "language", "decided_at")  # fmt: skip
     decisions = scan_decisions(ws).select(columns).sort("decision_id").collect()

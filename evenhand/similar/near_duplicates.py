@@ -1,8 +1,8 @@
-"""Which texts are copies or near copies of one another, among any number of them.
+"""Finds the texts that are copies or near copies of one another, among any number of texts.
 
-Texts are brought to their normal form; what is then equal belongs together. Near copies are found by MinHash
-over character n-grams with banding (Broder 1997; Leskovec, Rajaraman and Ullman, ch. 3) and each candidate
-pair is checked by its exact Jaccard similarity. Groups are the connected parts.
+Each text is brought to its normal form; texts with equal forms belong together. Near copies are found by
+MinHash over character n-grams with banding (Broder 1997; Leskovec, Rajaraman and Ullman, ch. 3), and each
+candidate pair is checked by its exact Jaccard similarity. Groups are the connected parts.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from evenhand.similar.groups import Ints, connected
 from evenhand.similar.normal_form import squashed
 
-SIMILAR = 0.6  # Jaccard similarity of n-grams from which two texts count as copies; chosen by benchmarks/conflicts.py
+# Jaccard similarity of n-grams from which two texts count as copies; chosen by benchmarks/conflicts.py
+SIMILAR = 0.6
 _BANDS, _ROWS = 24, 3  # a pair at 0.6 becomes a candidate with probability 1 - (1 - 0.6^3)^24 = 0.997
 _SEED = 1
 _BATCH = 20_000
 _PAIRS = 500_000  # pairs whose MinHashes are compared at once
-_NEIGHBOURS = 4  # of a bucket's members, how many earlier ones each is compared with
-_SHORT = 8  # characters of the normal form below which only equal forms belong together
+_NEIGHBOURS = 4  # each member of a bucket is compared with this many earlier ones
+_SHORT = 8  # shorter normal forms, in characters, belong together only if they are equal
 
 
 def group_texts(texts: Sequence[str], *, similar: float = SIMILAR) -> Ints:
@@ -40,7 +41,7 @@ def group_texts(texts: Sequence[str], *, similar: float = SIMILAR) -> Ints:
 
 
 def _group_forms(forms: Sequence[str], similar: float) -> Ints:
-    """Group of each of the different forms, shape (n,): the place of its first member."""
+    """Group of each of the distinct forms, shape (n,): the index of its first member."""
     digests = _min_hashes(forms)
     group = np.arange(len(forms))
     for left, right in _likely_pairs(_bands(digests), digests.astype(np.uint8), similar):
@@ -53,7 +54,7 @@ def _group_forms(forms: Sequence[str], similar: float) -> Ints:
 
 
 def _min_hashes(forms: Sequence[str]) -> NDArray[np.uint64]:
-    """Shape (n, _BANDS * _ROWS)."""
+    """The MinHashes of each form, shape (n, _BANDS * _ROWS)."""
     from rensa import RMinHash
 
     parts = []
@@ -65,7 +66,7 @@ def _min_hashes(forms: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def _bands(digests: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One hash a band, shape (n, _BANDS)."""
+    """One hash for each band, shape (n, _BANDS)."""
     mixed = digests.reshape(len(digests), _BANDS, _ROWS) * np.array(
         [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64
     )
@@ -75,11 +76,11 @@ def _bands(digests: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _likely_pairs(
     bands: NDArray[np.uint64], marks: NDArray[np.uint8], similar: float
 ) -> Iterator[tuple[Ints, Ints]]:
-    """Pairs that share a band and look similar, many at once; a band's members are compared with the few before them.
+    """Pairs that share a band and look similar, many at once.
 
-    `marks`: the last 8 bits of each MinHash, shape (n, 72). A pair is given if more of them agree than all
-    but 1 in 10,000 pairs would have that are just `similar`; this spares the exact comparison of pairs that
-    share a band by chance.
+    Each member of a band is compared with the few before it. `marks`: the last 8 bits of each MinHash, shape
+    (n, 72). A pair is given if enough marks agree: of pairs that are just `similar`, all but 1 in 10,000
+    pass. So most pairs that share a band by chance need no exact comparison.
     """
     n = marks.shape[1]
     least = n * similar - 3.7 * math.sqrt(n * similar * (1 - similar))
@@ -96,7 +97,10 @@ def _likely_pairs(
 
 
 def n_grams(form: str) -> set[str]:
-    """Character n-grams of a squashed form: of 2 in Han and kana, of 3 elsewhere; a shorter form is its own."""
+    """Character n-grams of a squashed form: 2 characters in Han and kana, 3 in other scripts.
+
+    A shorter form is its own only n-gram.
+    """
     n = 2 if any("\u3040" <= c <= "\u9fff" for c in form) else 3
     return {form[i : i + n] for i in range(len(form) - n + 1)} or {form}
 

@@ -1,18 +1,21 @@
-"""Texts as they read once tricks and decoration are gone, so that copies of one another are found."""
+"""Texts without tricks and decoration, so that copies of one another are found."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-#: Letters of other scripts that pass for Latin ones, after case folding.
+#: Letters of other scripts that look like Latin ones, after case folding.
 _LOOK_ALIKE = str.maketrans("авеёкмнорстухіјѕԁһӏοαεινρτυχκϲ", "abeekmhopctyxijsdhloaeivptuxkc")
 _LEET = str.maketrans("013457@$", "oieastas")
 _RUN = re.compile(r"(.)\1+", re.DOTALL)
 
 
 class _Kept(dict[int, str]):
-    """Code point -> itself for letters, marks and numbers; a space for the rest. Filled as characters come up."""
+    """Code point -> itself for letters, marks and numbers; a space for everything else.
+
+    It is filled when a character first occurs.
+    """
 
     def __missing__(self, code: int) -> str:
         kind = unicodedata.category(chr(code))
@@ -27,9 +30,10 @@ _KEPT = _Kept()
 
 
 def normal_form(text: str) -> str:
-    """`text` without case, width, emoji, punctuation, plain numbers, elongations, look-alike letters and digits for letters.
+    """`text` without case, decoration and disguise, for comparing, never for showing.
 
-    For comparing, never for showing. Letters and marks of every script stay.
+    Removed: width, emoji, punctuation, plain numbers and repeated letters. Look-alike letters, and digits
+    used as letters, are replaced. Letters and marks of every script stay.
 
     >>> normal_form("Sooo COOL!!! 😀 123") == normal_form("so cool")
     True
@@ -51,5 +55,8 @@ def normal_form(text: str) -> str:
 
 
 def squashed(text: str) -> str:
-    """The normal form without spaces: `s p a c i n g` is no disguise, and scripts without spaces need no words."""
+    """The normal form without spaces.
+
+    So `s p a c i n g` is no disguise, and scripts without spaces need no word boundaries.
+    """
     return _RUN.sub(r"\1", normal_form(text).replace(" ", ""))
