@@ -177,9 +177,23 @@ def _items(
         full = full.join(known.collect(), on="decision_id", how="left", validate="1:1", maintain_order="left")
     cards = explain(full) if explain else [{} for _ in range(full.height)]
     names = (
-        "decision_id", "p_overturn", "case_id", "text", "language", "market", "queue", "area", "policy_version", "label",
-        "moderator_id", "decided_at", "predicted_label", "team", "content_type", "reasons",
-    )  # fmt: skip
+        "decision_id",
+        "p_overturn",
+        "case_id",
+        "text",
+        "language",
+        "market",
+        "queue",
+        "area",
+        "policy_version",
+        "label",
+        "moderator_id",
+        "decided_at",
+        "predicted_label",
+        "team",
+        "content_type",
+        "reasons",
+    )
     return [
         DrawnItem(
             draw_id=draw.draw_id,

@@ -138,7 +138,7 @@ class Measure:
     def totals(
         self, by: Sequence[str], *, confidence: float | None = None
     ) -> list[tuple[dict[str, str], Estimate]]:
-        """The rate of all errors in each domain of the split `by`, without the kinds of error: faster than `rates`.
+        """The rate of all errors in each domain of the split `by`; faster than `rates`.
 
         `confidence` is that of the intervals, by default the measure's own.
         """

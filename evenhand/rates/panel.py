@@ -38,10 +38,20 @@ def panel_queue(store: Store, draw_id: str) -> pl.DataFrame:
         )
         .sort("_order")
         .select(
-            "decision_id", "case_id", "area", "policy_version", "market", "language", "text", "label", "ruled_label",
-            "moderator_id", "panel_chance", "done",
+            "decision_id",
+            "case_id",
+            "area",
+            "policy_version",
+            "market",
+            "language",
+            "text",
+            "label",
+            "ruled_label",
+            "moderator_id",
+            "panel_chance",
+            "done",
         )
-    )  # fmt: skip
+    )
 
 
 def panel_phase(store: Store, part: Reviewed) -> tuple[pl.DataFrame, list[Note]]:

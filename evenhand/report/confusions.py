@@ -46,7 +46,7 @@ def confusion_rates(measure: Measure, *, top: int) -> tuple[tuple[ConfusionRate,
 
 
 def _share(measure: Measure, area: str, label: str, ruled: str) -> Estimate:
-    """This pair's share of all decisions or views inside the window.
+    """The pair's share of all decisions or views inside the window.
 
     The rulings are those of the measure's expert.
     """

@@ -22,10 +22,34 @@ from evenhand.wording.words import OUTCOME_NAMES
 from evenhand.workspace.files import write_text
 
 COLUMNS = (
-    "table", "period_first", "period_last", *SPLITS, "step", "outcome", "measure", "rate", "low", "high", "n_reviewed",
-    "n_eff", "errors_found", "population", "status", "method", "reviews_needed", "ruled_label", "verdict", "owner",
-    "cause", "action", "due", "text", "weight", "estimand", "looks",
-)  # fmt: skip
+    "table",
+    "period_first",
+    "period_last",
+    *SPLITS,
+    "step",
+    "outcome",
+    "measure",
+    "rate",
+    "low",
+    "high",
+    "n_reviewed",
+    "n_eff",
+    "errors_found",
+    "population",
+    "status",
+    "method",
+    "reviews_needed",
+    "ruled_label",
+    "verdict",
+    "owner",
+    "cause",
+    "action",
+    "due",
+    "text",
+    "weight",
+    "estimand",
+    "looks",
+)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

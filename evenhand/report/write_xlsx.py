@@ -262,10 +262,16 @@ _FONT = {"name": "Arial", "size": 9, "color": INK}
 def _axis(data: Chart) -> dict[str, Any]:
     highest, step = scale(data)
     return {
-        "name": data.axis, "name_font": {**_FONT, "bold": False}, "num_font": _FONT, "num_format": "0%",
-        "min": 0, "max": highest, "major_unit": step, "line": {"none": True},
+        "name": data.axis,
+        "name_font": {**_FONT, "bold": False},
+        "num_font": _FONT,
+        "num_format": "0%",
+        "min": 0,
+        "max": highest,
+        "major_unit": step,
+        "line": {"none": True},
         "major_gridlines": {"visible": True, "line": {"color": LINE, "width": 0.5}},
-    }  # fmt: skip
+    }
 
 
 def _style(chart: Any, data: Chart, *, legend: bool) -> None:

@@ -14,9 +14,23 @@ from evenhand.workspace.workspace import Workspace
 
 #: Columns of the conflicts table: one row a decision in a group with more than one label.
 COLUMNS = (
-    "conflict_id", "case_id", "area", "policy_version", "label", "majority_label", "deviates", "group_size",
-    "share_of_majority", "moderator_id", "market", "language", "decided_at", "decision_id", "across", "within_one",
-)  # fmt: skip
+    "conflict_id",
+    "case_id",
+    "area",
+    "policy_version",
+    "label",
+    "majority_label",
+    "deviates",
+    "group_size",
+    "share_of_majority",
+    "moderator_id",
+    "market",
+    "language",
+    "decided_at",
+    "decision_id",
+    "across",
+    "within_one",
+)
 #: What the decisions of a conflict can differ in, and the name of one value of it.
 ACROSS = {"moderators": "moderator", "days": "day", "markets": "market"}
 _VALUE = {
@@ -105,8 +119,18 @@ def publish_conflicts(ws: Workspace) -> pl.DataFrame:
 
     They are also written to the workspace's conflicts_file, for the app.
     """
-    columns = ("decision_id", "case_id", "text", "area", "policy_version", "label", "moderator_id", "market",
-               "language", "decided_at")  # fmt: skip
+    columns = (
+        "decision_id",
+        "case_id",
+        "text",
+        "area",
+        "policy_version",
+        "label",
+        "moderator_id",
+        "market",
+        "language",
+        "decided_at",
+    )
     decisions = scan_decisions(ws).select(columns).sort("decision_id").collect()
     found = conflicts(decisions)
     with atomic_path(ws.conflicts_file) as part:

@@ -149,9 +149,17 @@ def domain_totals(
     return frame_totals(
         p, pi, fit, domain=code, domains=domains, possible=possible, exposure=exposure
     ) + sample_totals(
-        p[sample], pi[sample], y, fit, domain=code[sample], domains=domains, possible=inside,
-        exposure=None if exposure is None else exposure[sample], clusters=clusters, second=second,
-    )  # fmt: skip
+        p[sample],
+        pi[sample],
+        y,
+        fit,
+        domain=code[sample],
+        domains=domains,
+        possible=inside,
+        exposure=None if exposure is None else exposure[sample],
+        clusters=clusters,
+        second=second,
+    )
 
 
 def calibrated(p: Floats, pi: Floats, y: Floats, possible: Bools | None) -> tuple[float, float]:
@@ -206,9 +214,20 @@ def frame_totals(
     b, c = BELIEF, (1 - BELIEF) * mean
     anticipated = (c - c**2) * size[3] + (b - 2 * b * c) * size[4] - b**2 * size[5]
     return Totals(
-        population=size[0], size=size[1], model=size[2], anticipated=anticipated, residual=none, v=none, v2=none,
-        v_plain=none, reviewed=none, found=none, found_at_random=none, shown_wrong=none, shown_right=none,
-    )  # fmt: skip
+        population=size[0],
+        size=size[1],
+        model=size[2],
+        anticipated=anticipated,
+        residual=none,
+        v=none,
+        v2=none,
+        v_plain=none,
+        reviewed=none,
+        found=none,
+        found_at_random=none,
+        shown_wrong=none,
+        shown_right=none,
+    )
 
 
 def sample_totals(
@@ -243,7 +262,10 @@ def sample_totals(
         v, v2 = np.where(wide > v, wide, v), np.where(wide > v, wide2, v2)
     none = np.zeros(domains)
     return Totals(
-        population=none, size=none, model=none, anticipated=none,
+        population=none,
+        size=none,
+        model=none,
+        anticipated=none,
         residual=over_sample(w * e),
         v=v,
         v2=v2,
@@ -253,7 +275,7 @@ def sample_totals(
         found_at_random=over_sample(found * (pi < 1)),
         shown_wrong=over_sample(found * x),
         shown_right=over_sample(right * x),
-    )  # fmt: skip
+    )
 
 
 def _modelled(p: Floats, calibration: tuple[float, float]) -> Floats:
@@ -361,9 +383,15 @@ def _estimate(
         )
     if reviewed == 0:
         return Estimate(
-            rate=rate, low=0.0, high=1.0, n_eff=0.0, method="none", status="unknown",
-            reviews_needed=min(population, int(ENOUGH)), **common,
-        )  # fmt: skip
+            rate=rate,
+            low=0.0,
+            high=1.0,
+            n_eff=0.0,
+            method="none",
+            status="unknown",
+            reviews_needed=min(population, int(ENOUGH)),
+            **common,
+        )
     known = reviewed >= RULED and n_eff >= ENOUGH
     more = 0 if known else max(1, RULED - reviewed, int(np.ceil(reviewed * (ENOUGH / max(n_eff, 0.5) - 1))))
     return Estimate(

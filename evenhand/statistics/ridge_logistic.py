@@ -15,9 +15,15 @@ _SMALL = 1e-8  # a smaller step means that the mode is found
 
 
 def ridge_logistic(
-    design: Floats, y: Floats, *, centre: Floats, precision: Floats, start: Floats, weight: Floats | None = None,
+    design: Floats,
+    y: Floats,
+    *,
+    centre: Floats,
+    precision: Floats,
+    start: Floats,
+    weight: Floats | None = None,
     offset: float = 0.0,
-) -> tuple[Floats, Floats]:  # fmt: skip
+) -> tuple[Floats, Floats]:
     """The mode of the coefficients, shape (k,), and the Hessian there, shape (k, k).
 
     `design`: (n, k); `y`: (n,), in [0, 1]; `centre` and `precision` of the prior: (k,); `start`: first
