@@ -1,4 +1,4 @@
-"""Flags: scored decisions in the order in which an SME would want them."""
+"""Flags: scored decisions, ordered by how likely an SME would overturn them."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ COLUMNS = (
     "policy_version",
     "support",
 )
-#: What the app shows beside them.
+#: What the app shows beside these columns.
 _CASE = ("text", "language", "market", "queue", "decided_at")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TopFlags:
-    """Flags in the order of their rank, and what they are a part of."""
+    """Flags in the order of their rank, and the population they come from."""
 
-    table: pl.DataFrame  # COLUMNS, and VERDICT where ruled ones were asked for
-    ruled: int  # of the scored decisions that fit, how many an SME has ruled on
-    unscored: Mapping[str, int]  # decisions that fit and have no score, by policy version
+    table: pl.DataFrame  # COLUMNS, and VERDICT if ruled ones were asked for
+    ruled: int  # how many of the matching scored decisions an SME has ruled on
+    unscored: Mapping[str, int]  # matching decisions without a score, by policy version
 
 
 def _scores(ws: Workspace, model: str, where: Mapping[str, str]) -> pl.LazyFrame:
@@ -79,33 +79,35 @@ def top_flags(
     where: Mapping[str, str] | None = None,
     include_ruled: bool = False,
 ) -> TopFlags:
-    """The `top` open decisions by p_overturn (all if None); with `include_ruled` the settled ones too, and how each was ruled.
+    """The `top` open decisions by p_overturn (all if None).
 
-    `rank` is the place from 1 among all scored decisions that fit, ruled on or not: a flag keeps its rank while others are
-    settled, so it can be quoted, and the gaps are what was settled. Ties are broken by decision id. `where` filters like
-    {"market": "TH"}. ModelError if `model` has no scores, UserError for a column that cannot be filtered by.
+    With `include_ruled` the settled decisions are in the table too, with their verdict. `rank` is the place
+    from 1 among all scored decisions that match, ruled or not. So a flag keeps its rank while others are
+    settled and can be quoted; the gaps in the ranks are the settled ones. Ties are broken by decision id.
+    `where` filters like {"market": "TH"}. ModelError if `model` has no scores, UserError for a column that is
+    no filter.
     """
     scores = _scores(ws, model, where or {})
     known = store.rulings(), store.policies()
     ruled = with_verdicts(scores, *known).filter(is_settled()).select(pl.len()).collect().item()
     if include_ruled:
         table = with_verdicts(_ranked(scores, top).lazy(), *known).select(*COLUMNS, *VERDICT)
-    else:  # so many ranks surely hold `top` open ones, if there are that many
+    else:  # among this many ranks there are at least `top` open ones, if there are that many at all
         far = None if top is None else top + ruled
         table = with_verdicts(_ranked(scores, far).lazy(), *known).filter(~is_settled()).select(COLUMNS)
         table = table if top is None else table.head(top)
     return TopFlags(table=table.collect(), ruled=int(ruled), unscored=unscored(ws, model, filters=where))
 
 
-#: Flags that the app's page turns over; the file says of how many they are the first.
+#: How many flags the app's page can show; the file also keeps how many there are in all.
 PUBLISHED = 100_000
 _SCORED = "scored"  # in the file's metadata
 
 
 def publish_flags(ws: Workspace, model: str, *, limit: int = PUBLISHED) -> Path:
-    """Write the first `limit` flags with their cases for the app, sorted by rank, in row groups of 2,000; ruled ones too.
+    """Write the first `limit` flags with their cases for the app; ruled ones too.
 
-    A page of the app reads the row groups it shows and nothing else.
+    They are sorted by rank, in row groups of 2,000. A page of the app reads only the row groups it shows.
     """
     scores = _scores(ws, model, {})
     ranked = _ranked(scores, limit)
@@ -122,6 +124,9 @@ def publish_flags(ws: Workspace, model: str, *, limit: int = PUBLISHED) -> Path:
 
 
 def unpublished(file: Path) -> int:
-    """How many scored decisions rank behind those that `publish_flags` wrote to `file`; 0 for a file from before that was kept."""
+    """How many scored decisions rank behind those that `publish_flags` wrote to `file`.
+
+    0 for an older file, which did not keep this number.
+    """
     scored = pl.read_parquet_metadata(file).get(_SCORED, "0")
     return max(0, int(scored) - int(pl.scan_parquet(file).select(pl.len()).collect().item()))

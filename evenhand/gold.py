@@ -1,4 +1,4 @@
-"""Gold: the ruled decisions that a model may learn from, each with the weight that it counts with."""
+"""Gold: the ruled decisions that a model may learn from, and the weight of each."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Review batches: what can be drawn, what a draw would bring, the draw, and how its work is shared out."""
+"""Review batches: what can be drawn, what a draw will bring, the draw itself, and who reviews it."""

@@ -1,4 +1,7 @@
-"""How a review batch stands: what is open, who has it, who can rule on it, how many hours are left, what nobody can rule on."""
+"""The state of a review batch: what is open, who has it, and how many hours of review are left.
+
+It also names the cases that nobody can rule on.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from evenhand.records.people import User
 from evenhand.store import Store
 from evenhand.store.handing_out import HOLD, Absence, Lane, Shares, absences, is_free, share_out, week_start
 
-#: Columns of a drawn case that the balance can be split by.
+#: Columns of a drawn case by which the balance can be split.
 PLACES = ("market", "language", "queue", "area")
 _LANE = ("market", "language")  # what decides who may rule
 
@@ -28,31 +31,32 @@ class QueueRow:
     ruled: int
     skipped: int
     open: int
-    held: int  # of the open, with somebody now
+    held: int  # of the open: somebody has them now
     able: tuple[str, ...]  # SMEs who are here, have room this week and may rule on some of it
-    planned: Mapping[str, int]  # of the open, what would go to each, what they hold included: a forecast
-    later: int  # of the open, beyond this week's capacities
-    nobody: int  # of the open, nobody here may rule on
+    # of the open: how many would go to each person, including what they hold; a forecast
+    planned: Mapping[str, int]
+    later: int  # of the open: beyond this week's capacities
+    nobody: int  # of the open: nobody here may rule on them
     hours: float  # of review left in the open cases
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmeLoad:
-    """What one SME did this week and has before them in this batch."""
+    """What one SME did this week and what waits for them in this batch."""
 
     user_id: str
     done: int  # cases of any batch since Monday 00:00 UTC
     capacity: int | None  # cases a week
     held: int  # cases of this batch in flight
-    planned: int  # cases of this batch that would go to them, what they hold included
+    planned: int  # cases of this batch that would go to them, including what they hold
     hours: float  # of review in `planned`
     absent: Absence | None
-    away_until: date | None  # first day back, where they are away and it is known
+    away_until: date | None  # first day back, if they are away and it is known
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueBalance:
-    """A batch's balance: its parts, its people, and what needs somebody's care."""
+    """The balance of a batch: its parts, its people, and what a lead has to look after."""
 
     draw: DrawRecord
     by: tuple[str, ...]
@@ -68,12 +72,12 @@ class QueueBalance:
 
 @dataclass(frozen=True, kw_only=True)
 class OwnQueue:
-    """What one person did this week, and what waits in a batch for them and those they share it with."""
+    """What one person did this week, and what waits in a batch for them and for others who may rule on it."""
 
     done: int  # cases of any batch since Monday 00:00 UTC
     capacity: int | None  # cases a week
-    waiting: int  # open cases that are theirs to rule on, what others have in flight left out
-    in_flight: int  # open cases that are theirs to rule on and that others have now
+    waiting: int  # open cases they may rule on, without those that others have now
+    in_flight: int  # open cases they may rule on that others have now
     sharing: int  # other SMEs who are here and may rule on some of `waiting`
 
     def __str__(self) -> str:
@@ -90,7 +94,7 @@ class OwnQueue:
 
 
 def own_queue(store: Store, draw_id: str, user: User, *, at: datetime) -> OwnQueue:
-    """The batch as `user` has it before them. SampleError for an unknown draw."""
+    """What is in the batch for `user`. SampleError for an unknown draw."""
     people, done = store.users(), store.done_since(week_start(at))
     gone = absences(people, done, at)
     by_name = {person.user_id: person for person in people}
@@ -172,7 +176,7 @@ def _cases(
 
 
 def _room(person: User, done: Mapping[str, int], held: Mapping[str, int]) -> int | None:
-    """How many more cases this week, beyond what they hold; None for any number."""
+    """How many more cases a person can take this week, beyond what they hold; None for any number."""
     if person.capacity is None:
         return None
     return max(0, person.capacity - done.get(person.user_id, 0) - held.get(person.user_id, 0))

@@ -1,4 +1,4 @@
-"""Making a draw: frame from lake and scores, design, Pareto sample, immutable record."""
+"""Makes a draw: reads the frame from lake and scores, applies the design, samples, and stores the record."""
 
 from __future__ import annotations
 
@@ -44,10 +44,11 @@ def make_draw(
 ) -> DrawRecord:
     """Draw `budget` of the scored decisions of a period that have no ruling yet.
 
-    `model` names the scores ("evenhand-3"); days from `since` up to, not including, `until`; `filters` like {"market": "TH"}.
-    `explain` turns the drawn decisions into explanation cards, same order. Each draw has random numbers of
-    its own, from `seed` and its number among the workspace's draws: the same draws in the same order give the same items. Raises
-    SampleError if the budget does not fit the frame, nothing is scored, or the draw is there already.
+    `model` names the scores ("evenhand-3"). The period is the days from `since` up to, not including,
+    `until`; `filters` is like {"market": "TH"}. `explain` turns the drawn decisions into explanation cards,
+    in the same order. The random numbers of a draw depend on `seed` and on its number among the draws of the
+    workspace: the same draws in the same order give the same items, and no two draws share random numbers.
+    Raises SampleError if the budget does not fit the frame, nothing is scored, or the draw exists already.
     """
     settings = ws.config.draw
     filters = dict(filters or {})
@@ -75,7 +76,8 @@ def make_draw(
     if any(draw.draw_id == draw_id for draw in before):
         raise SampleError(f"draw {draw_id} is there already; draws never change")
     place = len(before) + 1
-    # numbers of its own: what an earlier draw took has small numbers under that draw's salt, and is gone from this frame
+    # numbers of its own: what an earlier draw took has small numbers under that draw's salt, and is gone from
+    # this frame
     chosen = pareto_draw(pi, uniform(f"{seed}|draw {place}", number))
     file = ws.draws_dir / f"{draw_id}.parquet"
     with atomic_path(file) as part:
@@ -115,7 +117,7 @@ def make_draw(
 
 
 def _numbered(found: Population, cells: Sequence[str], model: str) -> tuple[pl.DataFrame, LeftOut]:
-    """What a design needs of each decision: its score, its cell and its id as a number; and what was left out."""
+    """The score, cell and numeric id of each decision, for a design; and what was left out."""
     columns = tuple(dict.fromkeys(("decision_id", "p_overturn", *cells)))
     numbered = (
         (
@@ -132,7 +134,8 @@ def _keep(
 ) -> tuple[pl.DataFrame, tuple[str, ...], int]:
     """Write the frame with every probability to `file`.
 
-    The drawn decisions in queue order, the policy versions met, and how many decisions are dated later than `at`.
+    Returns the drawn decisions in queue order, the policy versions in the frame, and how many decisions are
+    dated later than `at`.
     """
     begin, later, drawn, versions = 0, 0, [], set[str]()
     order = np.argsort(chosen)
@@ -181,9 +184,23 @@ def _items(
         full = full.join(known.collect(), on="decision_id", how="left", validate="1:1", maintain_order="left")
     cards = explain(full) if explain else [{} for _ in range(full.height)]
     names = (
-        "decision_id", "p_overturn", "case_id", "text", "language", "market", "queue", "area", "policy_version", "label",
-        "moderator_id", "decided_at", "predicted_label", "team", "content_type", "reasons",
-    )  # fmt: skip
+        "decision_id",
+        "p_overturn",
+        "case_id",
+        "text",
+        "language",
+        "market",
+        "queue",
+        "area",
+        "policy_version",
+        "label",
+        "moderator_id",
+        "decided_at",
+        "predicted_label",
+        "team",
+        "content_type",
+        "reasons",
+    )
     return [
         DrawnItem(
             draw_id=draw.draw_id,

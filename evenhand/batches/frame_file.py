@@ -1,4 +1,7 @@
-"""The file that keeps a draw's whole frame with every inclusion probability; immutable, so it carries a hash."""
+"""The file that keeps a draw's whole frame with every inclusion probability.
+
+The file never changes, so the record of the draw keeps a hash of it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _ROW_GROUP = 1 << 17
 
 
 class FrameWriter:
-    """Writes a frame to one Parquet file, part by part, so that it never has to be in memory whole."""
+    """Writes a frame to one Parquet file, part by part, so that the whole frame is never in memory."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -24,7 +27,7 @@ class FrameWriter:
         return self
 
     def write(self, rows: pl.DataFrame) -> None:
-        """Append `rows`, whose columns are those of the first part."""
+        """Append `rows`; their columns are those of the first part."""
         table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
         if self._writer is None:
             self._writer = pq.ParquetWriter(
@@ -38,6 +41,9 @@ class FrameWriter:
 
 
 def frame_hash(file: Path) -> str:
-    """What a draw's record keeps of its frame file, to tell whether it is still the one that was drawn; 32 hex digits."""
+    """A hash of the frame file, 32 hex digits.
+
+    The draw's record keeps it, to tell whether the file is still the one that was drawn.
+    """
     with file.open("rb") as content:
         return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -1,4 +1,4 @@
-"""Decision ids as numbers, which random numbers are made of: the same on every machine and in every pass."""
+"""Decision ids as numbers, the source of random numbers: the same on every machine and in every pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from evenhand.statistics.draw import uniform
 
 
 def id_numbers(ids: Sequence[str] | pl.Series) -> Marks:
-    """A 64-bit number for each id, shape (n,): the lake's 16 hex digits read as such, any other id through SHA-256."""
+    """A 64-bit number for each id, shape (n,).
+
+    The lake's ids are 16 hex digits and are read as a number; any other id is hashed with SHA-256.
+    """
     text = ids if isinstance(ids, pl.Series) else pl.Series(ids, dtype=pl.String)
     numbers = text.str.to_integer(base=16, dtype=pl.UInt64, strict=False)
     odd = (numbers.is_null() | (text.str.len_bytes() != 16)).arg_true()

@@ -1,6 +1,7 @@
 """What a review batch of a given size will find, and how wide its intervals will be, before anybody reviews.
 
-All figures are anticipated from the scores, shrunk toward their mean (`evenhand.statistics.belief`); the interval that counts is the one estimated from the rulings.
+All figures come from the scores before any review. The scores are shrunk toward their mean
+(`evenhand.statistics.belief`). The interval that counts is the later one, estimated from the rulings.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from evenhand.statistics.design import Design
 from evenhand.statistics.estimator import ENOUGH, RULED
 
 KAPPAS = (0.0, 1.0, 1.1, 1.25, 1.5)  # 0: measure only, nothing for the highest scores
-_HELPS = 1.2  # times the errors of a random draw below which the model finds hardly more than chance
-_NARROWS = 0.97  # half-width relative to a random draw's above which the model does not narrow intervals
+_HELPS = 1.2  # the model helps if it finds more errors than this many times those of a random draw
+_NARROWS = 0.97  # the model narrows intervals if the half-width is below this share of a random draw's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Option:
 
     kappa: float
     phi: float  # share of the budget on the highest scores
-    errors: float  # expected among the reviewed
+    errors: float  # expected number among the reviewed
     errors_random: float  # the same for a random draw of the same size
     half_width: float  # of the 95% interval of the overall rate
     half_width_random: float
@@ -55,13 +56,13 @@ class Domain:
     reviews: float  # expected
     expected_rate: float
     half_width: float
-    measured: bool  # whether it will count as measured
-    reviews_for_target: int  # budget of the whole draw that brings the half-width to the target
+    measured: bool  # whether it is expected to count as measured
+    reviews_for_target: int  # budget of the whole draw that narrows the half-width to the target
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A budget's prospects."""
+    """What a budget is expected to bring."""
 
     budget: int
     frame_size: int
@@ -87,9 +88,10 @@ def make_plan(
     minutes_per_case: float,
     target: float = 0.01,
 ) -> Plan:
-    """The prospects of drawing `budget` decisions of `frame` (see `evenhand.batches.draw.scored_frame`).
+    """What to expect from drawing `budget` decisions of `frame` (see `evenhand.batches.draw.scored_frame`).
 
-    `target` is the half-width that `reviews_for_target` aims at. Raises SampleError for a budget outside 1 to the frame's size.
+    `reviews_for_target` aims at the half-width `target`. Raises SampleError for a budget outside 1 to the
+    frame's size.
     """
     p = frame["p_overturn"].to_numpy()
     if not 1 <= budget <= len(p):
@@ -123,7 +125,7 @@ def _uncertain(p: Floats) -> Floats:
 
 
 def _named(frame: pl.DataFrame, by: str) -> tuple[list[str], Ints]:
-    """The values of a column, and the place of each row's among them."""
+    """The values of a column, and for each row the index of its value."""
     code = codes(frame, [by])
     first = np.unique(code, return_index=True)[1]
     return frame[by][first].cast(pl.String).fill_null("(none)").to_list(), code
@@ -146,7 +148,10 @@ def _option(p: Floats, pi: Floats, kappa: float, phi: float) -> Option:
 
 
 def _effective(code: Ints, p: Floats, variance: Floats) -> tuple[Floats, Floats, Floats]:
-    """Of each domain the expected rate, its variance, and the reviews of a random draw with the same variance."""
+    """The expected rate of each domain, its variance, and the equivalent reviews.
+
+    Equivalent reviews: the size of a random draw with the same variance.
+    """
     size = np.bincount(code).astype(float)
     mean = believed(np.bincount(code, p) / size, float(p.mean()))
     of_mean = np.bincount(code, variance) / size**2

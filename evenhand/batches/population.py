@@ -1,7 +1,7 @@
 """The population of a draw: scored decisions without an earlier ruling, read file by file.
 
-A score file mirrors its decision file, so each pair is joined alone: memory is one file and the columns asked for, and a frame of
-ten million decisions is read in one pass.
+Each score file belongs to one decision file, and each such pair is joined alone. So memory holds one file and
+the requested columns, and a frame of ten million decisions is read in one pass.
 """
 
 from __future__ import annotations
@@ -29,28 +29,29 @@ _POLICY = ["policy_version", "area", "label"]
 
 
 class LeftOut(NamedTuple):
-    """Decisions of a period and filter that cannot be drawn, by the reason."""
+    """Decisions of a period and filter that cannot be drawn, by reason."""
 
     ruled: int = 0  # scored, but settled by a ruling
-    unscored: int = (
-        0  # no score by the model: not scored yet, or under a policy version that it does not cover
-    )
+    # no score by the model: not scored yet, or under a policy version that it does not cover
+    unscored: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """Which decisions can be drawn: pairs of decision and score file, what to leave out, and what their labels allow.
+    """The decisions that can be drawn.
 
-    Taken down once, so that every pass sees the same decisions whatever is taken in meanwhile.
+    It holds pairs of decision and score file, what to leave out, and which errors each label allows. It is
+    fixed once, so that every pass sees the same decisions even if more are ingested meanwhile.
     """
 
-    files: tuple[tuple[Path, Path | None], ...]  # no score file: nothing of it is scored
+    # without a score file, nothing of the decision file is scored
+    files: tuple[tuple[Path, Path | None], ...]
     filters: Mapping[str, str]
     rulings: pl.DataFrame  # the current ones
     flags: pl.DataFrame  # MAY by policy version, area and label
 
     def shards(self, columns: Sequence[str] = FRAME) -> Iterator[tuple[pl.DataFrame, LeftOut]]:
-        """File by file the frame's `columns`, and the decisions of the period and filters that were left out."""
+        """The frame's `columns`, file by file; and the decisions that were left out."""
         for decisions, scores in self.files:
             yield self._shard(decisions, scores, list(columns))
 
@@ -98,8 +99,9 @@ def population(
     until: date | None = None,
     filters: Mapping[str, str] | None = None,
 ) -> Population:
-    """What `model` ("evenhand-3") scored of the days from `since` up to, not including, `until`; `filters` like {"market": "TH"}.
+    """The decisions that `model` ("evenhand-3") scored in a period.
 
+    The period is the days from `since` up to, not including, `until`; `filters` is like {"market": "TH"}.
     Raises SampleError if a filter names a column that a frame does not have.
     """
     filters = dict(filters or {})
@@ -121,7 +123,7 @@ def decisions_in(
     until: date | None = None,
     filters: Mapping[str, str] | None = None,
 ) -> int:
-    """How many decisions the lake holds of a period and filters, scored or not."""
+    """How many decisions the lake holds for a period and filters, scored or not."""
     rows = scan_decisions(ws, since=since, until=until)
     return int(rows.filter(_fits(filters or {})).select(pl.len()).collect().item())
 
@@ -134,16 +136,17 @@ def unscored(
     until: date | None = None,
     filters: Mapping[str, str] | None = None,
 ) -> dict[str, int]:
-    """How many decisions of a period and filters have no score by `model`, by policy version; no entry for a version without any.
+    """How many decisions of a period and filters have no score by `model`, by policy version.
 
-    Not scored yet, or under a policy version that the model does not cover.
+    They are not scored yet, or their policy version is not covered by the model. A version without any such
+    decision has no entry.
     """
     missing: Counter[str] = Counter()
     for file in decision_files(ws, since, until):
         scores = score_file(ws, model, file)
         known = pl.scan_parquet(scores) if scores.exists() else pl.LazyFrame(schema=SCORES)
         if known.select(pl.len()).collect().item() == pl.scan_parquet(file).select(pl.len()).collect().item():
-            continue  # told from the two footers
+            continue  # the two footers are enough to know
         rows = pl.scan_parquet(file, hive_partitioning=False).filter(_fits(filters or {}))
         left = rows.join(known.select("decision_id"), on="decision_id", how="anti")
         missing.update(dict(left.group_by("policy_version").len().collect().iter_rows()))
@@ -166,8 +169,8 @@ def scored_frame(
 ) -> tuple[pl.DataFrame, LeftOut]:
     """The population of `population` as one table, in the lake's order; and what was left out of it.
 
-    `columns` of FRAME, or predicted_label and reasons; the DOMAINS are categorical. Raises SampleError where nothing is scored, or
-    everything ruled.
+    `columns` are of FRAME, or predicted_label and reasons. The DOMAINS are categorical. Raises SampleError if
+    nothing is scored, or everything has a ruling.
     """
     found = population(ws, store, model, since=since, until=until, filters=filters)
     return collected(found.shards(columns), model)
@@ -201,7 +204,10 @@ def coded(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame | pl.LazyFrame:
 
 
 def codes(frame: pl.DataFrame, columns: Sequence[str]) -> Ints:
-    """A code from 0 for each row's crossing of `columns`, shape (rows,); every code occurs. A missing value is one of its own."""
+    """A code from 0 for each row's combination of `columns`, shape (rows,).
+
+    Every code occurs. A missing value counts as a value.
+    """
     code = np.zeros(frame.height, np.int64)
     for name in columns:
         code = crossed(code, frame[name])
@@ -209,7 +215,10 @@ def codes(frame: pl.DataFrame, columns: Sequence[str]) -> Ints:
 
 
 def crossed(code: Ints, column: pl.Series) -> Ints:
-    """Codes from 0 for the crossing of what `code` tells apart and a column of text, categories, days or truth values."""
+    """Codes from 0 for the combinations of `code` and a column.
+
+    The column holds texts, categories, days or truth values.
+    """
     if column.dtype in (pl.String, pl.Categorical):
         column = column.cast(pl.Categorical).to_physical()
     own = column.cast(pl.Int64).fill_null(-1).to_numpy()

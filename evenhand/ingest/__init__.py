@@ -1,4 +1,4 @@
-"""Taking in what users bring: checked row by row, idempotent, nothing lost."""
+"""Takes in files from users: every row is checked, nothing is lost, and the same file twice adds nothing."""
 
 from evenhand.ingest.decisions import ingest_decisions
 from evenhand.ingest.quarantine import IngestReport

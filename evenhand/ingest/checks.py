@@ -1,4 +1,7 @@
-"""The rules of `evenhand.records.decision`, for whole columns at once. A property test holds the two together."""
+"""The rules of `evenhand.records.decision`, for whole columns at once.
+
+A property test checks that the two agree.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def _lit(text: str) -> pl.Expr:
 
 
 def id_checks(columns: Sequence[str]) -> list[Check]:
-    """Ids and names: there, no outer spaces, no NUL."""
+    """Ids and names: not empty, no outer spaces, no NUL."""
     checks: list[Check] = []
     for name in columns:
         value = pl.col(name)
@@ -48,13 +51,13 @@ def text_checks() -> list[Check]:
 
 
 def language_checks() -> list[Check]:
-    """BCP 47 in form."""
+    """Language tags in the form of BCP 47."""
     fits = pl.col("language").str.contains(r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")
     return [("language", ~fits.fill_null(False), _lit("is no BCP 47 tag; use 'und' where it is unknown"))]
 
 
 def parse_time(name: str) -> pl.Expr:
-    """The time in column `name` as UTC; null where it is none or has no zone."""
+    """The time in column `name` as UTC; null if it is no time or has no zone."""
     value = (
         pl.col(name)
         .str.replace(r"[Zz]$", "+00:00")
@@ -90,9 +93,9 @@ def time_checks(name: str) -> list[Check]:
 
 
 def parse_number(name: str) -> pl.Expr:
-    """The number in column `name`, spaces around it left out; null where there is none."""
+    """The number in column `name`, without the spaces around it; null if it is no number."""
     value = pl.col(name).str.strip_chars()
-    # the pattern keeps out what a cast takes besides numbers: inf, nan, infinity
+    # the pattern rejects other things that a cast accepts: inf, nan, infinity
     number = pl.when(value.str.contains(_NUMBER)).then(value).cast(pl.Float64, strict=False)
     return pl.when(number == 0).then(0.0).otherwise(number)  # no -0.0
 
@@ -156,7 +159,7 @@ def _looked_up(key: pl.Expr, table: Mapping[str, str]) -> pl.Expr:
 
 
 def split(frame: pl.DataFrame, checks: Sequence[Check]) -> tuple[pl.DataFrame, list[BadRow]]:
-    """The rows that pass every check, in order, and the others with the first check they fail."""
+    """The rows that pass every check, in order; and the others, each with the first check it fails."""
     which = pl.coalesce(
         [pl.when(bad.fill_null(False)).then(pl.lit(i, pl.Int32)) for i, (_, bad, _) in enumerate(checks)]
     )
@@ -186,16 +189,17 @@ def complete(
     required: Sequence[str],
     optional: Sequence[str],
 ) -> pl.DataFrame:
-    """The chunk's frame with all columns: a lone area is filled in, optional ones are null.
+    """The chunk's frame with all columns: a lone area is filled in, missing optional columns are null.
 
-    IngestError if a required column is missing; `kind` is the section of evenhand.toml that maps names, `renamed` what it says.
+    IngestError if a required column is missing. `kind` is the section of evenhand.toml that maps names,
+    `renamed` is that mapping.
     """
     frame = chunk.frame
     areas = {area.name for policy in policies for area in policy.areas}
     if "area" not in frame.columns and len(areas) == 1:
         frame = frame.with_columns(pl.lit(areas.pop()).alias("area"))
     missing = [name for name in required if name not in frame.columns]
-    if missing and chunk.names:  # without names no line could be read, and each of them says why
+    if missing and chunk.names:  # without names no line could be read, and each bad line says why
         said = [f"{name} (mapped to {renamed[name]!r})" if name in renamed else name for name in missing]
         raise IngestError(
             f"{file}: no column {', '.join(said)}; it has {_listed(chunk.names)}; map foreign names in evenhand.toml,"

@@ -1,4 +1,4 @@
-"""Decisions into the lake: checked, deduplicated, whole run or nothing."""
+"""Takes decisions into the lake: checked and deduplicated; a run adds all its good rows or nothing."""
 
 from __future__ import annotations
 
@@ -49,9 +49,10 @@ def ingest_decisions(
 ) -> IngestReport:
     """Take the decisions in `file` into the lake. The same file twice changes nothing.
 
-    A row whose (case, area, moderator) is there with the same content is unchanged; with other content it is
-    quarantined, like every row that fails a check. Memory holds one chunk and 16 bytes for each decision in the lake.
-    IngestError if the file as a whole is unfit; OutsideError if the disk refuses. In both cases the lake is as before.
+    A row whose (case, area, moderator) is in the lake with the same content counts as unchanged. With other
+    content it is quarantined, like every row that fails a check. Memory holds one chunk and 16 bytes for each
+    decision in the lake. IngestError if the file as a whole is unfit; OutsideError if the disk refuses a
+    write. In both cases the lake stays as it was.
     """
     ws.decisions_dir.mkdir(parents=True, exist_ok=True)
     with _alone(ws.decisions_dir):
@@ -182,7 +183,10 @@ def _finished(good: pl.DataFrame) -> pl.DataFrame:
 
 
 def _deduplicate(frame: pl.DataFrame, known: _Known) -> tuple[pl.DataFrame, list[BadRow], int]:
-    """New rows, rows that contradict a known one, and how many are known to the letter; `known` learns the new."""
+    """The new rows, the rows that contradict a known one, and how many are known with the same content.
+
+    Adds the new rows to `known`.
+    """
     keys = np.array([int(mark, 16) for mark in frame["decision_id"]], np.uint64)
     contents = frame["content_hash"].to_numpy()
     there, before = known.find(keys)
@@ -217,7 +221,7 @@ def _known(ws: Workspace) -> _Known:
 
 
 def _merge_days(staging: Path, run: str) -> None:
-    """One file a day from its chunks, then the mark that makes the run final."""
+    """Make one file a day from its chunks, then write the mark that makes the run final."""
     for folder in sorted(staging.glob("day=*")):
         chunks = sorted(folder.glob("*.chunk"))
         merged = pl.concat([pl.read_parquet(chunk) for chunk in chunks]).sort("decided_at", "decision_id")

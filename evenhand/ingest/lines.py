@@ -1,6 +1,6 @@
-"""Lines of bounded length, and the rows of a CSV file made of them: a broken line takes no other one with it.
+"""Lines of bounded length, and the rows of a CSV file made of them: a broken line spoils no other line.
 
-A line is what an editor counts as one: it ends with LF, CR LF or CR, in quotes too.
+A line is what an editor counts as one: it ends with LF, CR LF or CR, also inside quotes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from evenhand.errors import IngestError
 #: Characters of a line, and of a CSV row of several lines. A row holds one text of at most 100,000.
 MAX_ROW = 2_000_000
 _HEAD = 1_000  # characters kept of a longer line
-# How often lines may be read again because of quotes that do not close: keeps a crafted file from taking quadratic time.
+# How often lines may be read again because of quotes that do not close: keeps a crafted file from taking
+# quadratic time.
 _AGAIN, _AGAIN_FREE = 10, 50 * MAX_ROW
 
 TOO_LONG = f"the line has more than {MAX_ROW:,} characters; split it"
@@ -26,25 +27,26 @@ TWO_READINGS = "may be a row, or part of a quoted field that began on an earlier
 
 
 class LongLine(Exception):  # noqa: N818 - no fault of the program: the reader asks for the next line
-    """A line of more than MAX_ROW characters was passed over; it began with `head`."""
+    """A line of more than MAX_ROW characters was skipped; it began with `head`."""
 
     def __init__(self, head: str) -> None:
         self.head = head
 
 
 class Lines(Iterator[str]):
-    """The lines of `stream`, counted. Those after the first since `start` can be given back, to be read as rows of their own.
+    """Counts the lines of `stream`, and can give back those after the first since `start`.
 
-    Ends early where the lines since `start` would have more than MAX_ROW characters together; `start` lets it go on.
+    The lines given back are then read as rows of their own. The iterator ends early if the lines since
+    `start` would have more than MAX_ROW characters together; after `start` it continues.
     """
 
     def __init__(self, file: Path, stream: IO[str]) -> None:
-        self.number = 0  # of the line given last; the first is 1
+        self.number = 0  # number of the line given last; the first is 1
         self.held: list[str] = []  # the lines given since `start`
         self.characters = 0  # of the lines held
-        self.ended = False  # whether lines were wanted after the held ones and there were none
+        self.ended = False  # whether another line was asked for after the held ones and there was none
         self._file, self._stream = file, stream
-        self._back: list[str] = []  # the next one last
+        self._back: list[str] = []  # lines to read again, the next one last
         self._read_once = self._read_again = 0
 
     def start(self) -> None:
@@ -53,7 +55,7 @@ class Lines(Iterator[str]):
         self.held, self.characters, self.ended = [], 0, False
 
     def __next__(self) -> str:
-        """The next line with its end. LongLine where it is too long and the first since `start`."""
+        """The next line with its end. LongLine if it is too long and the first since `start`."""
         line = self._back.pop() if self._back else self._stream.readline(MAX_ROW + 1)
         size = self.characters + len(line)
         if not line or (size > MAX_ROW and self.held):
@@ -70,16 +72,19 @@ class Lines(Iterator[str]):
         return line
 
     def _pass_over(self, line: str) -> None:
-        """Read to the end of the line that begins with `line`, the last one read from the stream."""
+        """Read the rest of the line that begins with `line`, the last one read from the stream."""
         while line and not line.endswith(("\n", "\r")):
             line = self._stream.readline(MAX_ROW + 1)
-        if line.endswith("\r"):  # the limit may have parted it from its \n
+        if line.endswith("\r"):  # the limit may have separated it from its \n
             after = self._stream.readline(MAX_ROW + 1)
             if after and after != "\n":
                 self._back.append(after)
 
     def give_back(self) -> None:
-        """All lines since `start` but the first are read anew. IngestError where that happens so much that no end is in sight."""
+        """Read all lines since `start`, except the first, again.
+
+        IngestError if lines are read again so often that the reading would take too long.
+        """
         again = self.held[1:]
         self._read_again += self.characters - len(self.held[0])
         self.characters = len(self.held[0])
@@ -93,7 +98,10 @@ class Lines(Iterator[str]):
 
 
 def whole_lines(lines: Lines) -> Iterator[tuple[str, str]]:
-    """Each line, and what is wrong with it: empty, or that it is too long, and then only its beginning is there."""
+    """Each line, and its fault: that it is empty, or too long.
+
+    Of a line that is too long only the beginning is returned.
+    """
     while True:
         lines.start()
         try:
@@ -108,13 +116,19 @@ def whole_lines(lines: Lines) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What a row looks like: `width` fields, of which those at `names` hold ids, names, numbers and times, never prose."""
+    """The shape of a row: it has `width` fields.
+
+    The fields at `names` hold ids, names, numbers and times, never prose.
+    """
 
     width: int
     names: Sequence[int]
 
     def fits(self, line: str, fair: Sequence[str]) -> bool:
-        """Whether `line` reads as a row by itself: all fields, the first name filled, names like those of the row `fair`."""
+        """Whether `line` is a complete row by itself.
+
+        It has all fields, the first name is filled, and its names look like those of the row `fair`.
+        """
         if line.count(",") < self.width - 1:
             return False
         values = next(csv.reader([line]), [])
@@ -123,7 +137,10 @@ class Shape:
         return bool(values[self.names[0]]) and all(_alike(values[i], fair[i]) for i in self.names)
 
     def may_be_cut(self, line: str, place: int, fair: Sequence[str]) -> bool:
-        """Whether `line` has all fields if the one at `place` lost its closing quote and holds all surplus commas."""
+        """Whether `line` has all fields if the one at `place` lost its closing quote.
+
+        That field then holds all surplus commas.
+        """
         fields = line.rstrip("\r\n").split(",")
         if len(fields) < self.width:
             return False
@@ -134,13 +151,16 @@ class Shape:
 
 
 def _alike(name: str, other: str) -> bool:
-    """Whether `name` can stand where `other` stands: no outer spaces, filled if that is, and then a digit first if it has one."""
+    """Whether `name` can stand in the place of `other`.
+
+    It has no outer spaces, is filled if `other` is, and begins with a digit if `other` does.
+    """
     return name == name.strip() and (not other or name[:1].isdigit() == other[0].isdigit() and bool(name))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row from line `number` on: its values, or what is wrong with it (`fault`) and its first line."""
+    """One row that begins at line `number`: its values, or its fault (`fault`) and its first line."""
 
     number: int
     values: list[str]
@@ -149,13 +169,17 @@ class Row:
 
 
 def csv_rows(lines: Lines, shape: Shape) -> Iterator[Row]:
-    """The rows of a CSV file after its header, by RFC 4180: every line is in a row, or in one with a fault, exactly once.
+    """The rows of a CSV file after its header, by RFC 4180.
 
-    A line is at fault, and reading goes on at the next one, where a quoted field that begins on it does not close, closes in the
-    middle of a field, gives the row a wrong number of fields or a name that spreads over lines, or where the line has all fields
-    itself. So a row never takes its successors with it. But a row that reads well, and has a line that reads as a row by itself,
-    can be meant either way (an open quote and a stray one; a text that quotes such a file, maybe to plant a row): each of its lines
-    is at fault, and none is guessed. "Reads as a row" is judged by the fair row before.
+    Every line is part of exactly one row: a good one or one with a fault. A line is at fault if a quoted
+    field that begins on it does not close, closes in the middle of a field, gives the row a wrong number of
+    fields, or gives it a name that spreads over several lines; or if the line has all fields itself. Reading
+    then continues at the next line, so a row never takes the following rows with it.
+
+    A row that reads well, but contains a line that is a complete row by itself, can be meant in two ways: an
+    open quote and a stray one, or a text that quotes such a file (perhaps to plant a row). Then each of its
+    lines is at fault, and nothing is guessed. Whether a line is a complete row is judged by comparing it with
+    the last good row.
     """
     fair: list[str] = []
     reader = csv.reader(lines, strict=True)
@@ -194,7 +218,8 @@ def _fault(values: Sequence[str], held: Sequence[str], shape: Shape, fair: Seque
     if set(spread) & set(shape.names):
         return NOT_CLOSED
     cut = shape.may_be_cut(held[0], spread[0], fair)
-    # the last line of a fair row has all fields too where the text is the first one, but then its first line has not
+    # the last line of a fair row has all fields too if the text is the first field; but then its first
+    # line has not
     if any(shape.fits(line, fair) for line in held[1:-1]) or (cut and shape.fits(held[-1], fair)):
         return TWO_READINGS
     return NOT_CLOSED if cut and spread[0] < shape.width - 1 else ""

@@ -1,4 +1,4 @@
-"""Rows that failed a check: kept whole, with row number, column, value and reason."""
+"""Rows that failed a check: each is kept whole, with row number, column, value and reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class IngestReport:
-    """What became of each row: rows = added + unchanged + quarantined."""
+    """What happened to each row: rows = added + unchanged + quarantined."""
 
     rows: int
     added: int

@@ -1,4 +1,4 @@
-"""CSV, JSONL and Parquet, gzipped or not, as chunks of text columns."""
+"""Reads CSV, JSONL and Parquet files, gzipped or not, as chunks of text columns."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ _GZIP, _UTF16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass
 class BadRow:
-    """A row that failed: where it is, which column, what and why.
+    """A row that failed: where it is, which column, its value and why.
 
-    `row` is the line it begins on, as an editor counts (in CSV the header is line 1); in Parquet the row, from 1.
+    `row` is the line on which it begins, as an editor counts (in CSV the header is line 1); in Parquet it is
+    the row number, from 1.
     """
 
     row: int
@@ -46,7 +47,7 @@ class BadRow:
 class Chunk:
     """Some rows as text: `frame` has `row` (as in BadRow) and the wanted columns; `bad` the unreadable.
 
-    `names` are the file's own columns as far as they were seen, in its words.
+    `names` are the file's own columns, as far as they were seen, by the file's names.
     """
 
     frame: pl.DataFrame
@@ -59,8 +60,9 @@ def read_rows(
 ) -> Iterator[Chunk]:
     """Chunks of at most `size` rows of `file`, with those of the `wanted` columns that the file has.
 
-    Of the wanted columns only `prose` may run over several lines of a CSV file. `renamed` maps our column to the file's. The kind is told by the name: .csv and .jsonl/.ndjson, with .gz or without, and
-    .parquet. IngestError if the file as a whole cannot be read, ConfigError if `renamed` maps what is no column of ours.
+    Of the wanted columns only `prose` may cover several lines of a CSV file. `renamed` maps our column to the
+    file's. The name tells the kind: .csv and .jsonl/.ndjson, with or without .gz, and .parquet. IngestError
+    if the file as a whole cannot be read, ConfigError if `renamed` maps a column that we do not have.
     """
     kind = "".join(file.suffixes[-2:] if file.suffix == ".gz" else file.suffixes[-1:]).removesuffix(".gz")
     readers: dict[str, _Reader] = {
@@ -89,7 +91,7 @@ def read_rows(
 
 
 def _source(wanted: Sequence[str], renamed: Mapping[str, str]) -> dict[str, str]:
-    """The file's column -> ours; ConfigError for a mapping that cannot be meant."""
+    """The file's column -> ours; ConfigError for a mapping that makes no sense."""
     if extra := sorted(set(renamed) - set(wanted)):
         raise ConfigError(
             f"evenhand.toml, [ingest]: {extra[0]!r} is no column of ours; write ours = theirs, ours being one of"
@@ -107,7 +109,7 @@ def _source(wanted: Sequence[str], renamed: Mapping[str, str]) -> dict[str, str]
 
 @contextmanager
 def _text(file: Path) -> Iterator[IO[str]]:
-    """The file as text. Bytes that are not UTF-8 become lone surrogates, so that their row can be told."""
+    """The file as text. Bytes that are not UTF-8 become lone surrogates, which mark the bad row."""
     with file.open("rb") as raw:
         head = raw.read(2)
         raw.seek(0)
@@ -159,7 +161,7 @@ class _Builder:
         self.bad.append(BadRow(number, column, printable(value), reason, printable(raw, 2_000_000)))
 
     def full(self, size: int, characters: int) -> bool:
-        """Whether a chunk is due after a row of so many characters."""
+        """Whether the chunk must end after a row of so many characters."""
         self.characters += characters
         return len(self.rows) + len(self.bad) >= size or self.characters >= _MAX_CHUNK
 
@@ -213,7 +215,7 @@ def _header(file: Path, lines: Lines) -> list[str]:
 
 
 def _check_header(file: Path, header: Sequence[str], source: Mapping[str, str]) -> None:
-    """IngestError for a header that another separator cuts, or that names a wanted column twice."""
+    """IngestError for a header with another separator, or one that names a wanted column twice."""
     for mark, spoken in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(header) == 1 and mark in header[0]:
             raise IngestError(f"{file}: its columns are separated by {spoken}; export it with commas")
@@ -243,7 +245,7 @@ def _jsonl(file: Path, source: Mapping[str, str], size: int) -> Iterator[Chunk]:
 
 
 def _object(line: str) -> tuple[dict[str, Any] | None, str]:
-    """The JSON object in a line, or None and why there is none."""
+    """The JSON object in a line, or None with the reason."""
     if not line.strip():
         return None, "empty line"
     try:
@@ -285,7 +287,7 @@ def _parquet(file: Path, source: Mapping[str, str], size: int) -> Iterator[Chunk
 
 
 def _microseconds(column: pa.Array) -> pa.Array:
-    """Times without their nanoseconds, which Python's cannot hold; other columns as they are."""
+    """Times without nanoseconds, which Python's times cannot hold; other columns unchanged."""
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
         return column.cast(pa.timestamp("us", column.type.tz), safe=False)
     return column

@@ -1,4 +1,4 @@
-"""Rulings into the store. Without a draw they are gold for training and stay out of error rates."""
+"""Takes rulings into the store. Without a draw they only train models and are in no error rate."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def ingest_rulings(
 ) -> IngestReport:
     """Take the rulings in `file` into the store. The same file twice changes nothing.
 
-    With `draw_id` the rulings are of that draw's items and enter its error rate; a ruling on a case that was not
-    drawn is quarantined. With `panel` they are a panel's word on what SMEs ruled (`evenhand panel`). IngestError if the file as a
-    whole is unfit, or a panel's without a draw.
+    With `draw_id` the rulings belong to items of that draw and enter its error rate; a ruling on a case that
+    was not drawn is quarantined. With `panel` they are a panel's rulings on cases that SMEs ruled on
+    (`evenhand panel`). IngestError if the file as a whole is unfit, or if a panel's file names no draw.
     """
     if panel and not draw_id:
         raise IngestError(f"{file}: a panel rules on the items of a draw; name it with --draw")
@@ -116,7 +116,7 @@ def ingest_rulings(
 
 
 def _generic(problem: Exception) -> str:
-    """The reason without the case's name, so that equal reasons count together."""
+    """The reason without the name of the case, so that equal reasons are counted together."""
     return str(problem).split(": ", 1)[-1]
 
 

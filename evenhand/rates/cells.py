@@ -1,4 +1,4 @@
-"""Frames cut into cells, so that a frame is passed over once and every split of it is a sum of its cells."""
+"""Cuts frames into cells, so that one pass over a frame is enough: every split is a sum of its cells."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from evenhand.batches.population import crossed
 from evenhand.statistics.arrays import Ints
 
 Codes = NDArray[np.int32]
-CELLS = 1 << 17  # as many as are cut for splits that nobody has asked for yet
+CELLS = 1 << 17  # the most cells to cut for splits that nobody has asked for yet
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """The cells of some frames inside their windows: the crossings of `columns` that occur."""
+    """The cells of some frames inside their windows: the combinations of `columns` that occur."""
 
     columns: tuple[str, ...]
     names: pl.DataFrame  # a row for each cell, with `columns`
-    code: tuple[
-        Codes, ...
-    ]  # of each frame's rows: its cell; the number of cells where it is outside the window
+    # of each frame's rows: its cell; the number of cells where it is outside the window
+    code: tuple[Codes, ...]
 
     def domains(self, by: Sequence[str]) -> tuple[pl.DataFrame, Ints]:
-        """The domains of a split by some of `columns`, sorted; and the domain of each cell, last that of what is outside."""
+        """The domains of a split by some of `columns`, sorted; and the domain of each cell.
+
+        The last number is the domain of everything outside the window.
+        """
         if not by:
             return self.names.select(()), np.r_[np.zeros(self.names.height, np.int64), 1]
         names = self.names.select(by).unique().sort(by)
@@ -39,7 +41,10 @@ class Cut:
 
 
 def cut_frames(frames: Sequence[pl.DataFrame], by: Sequence[str], also: Sequence[str] = ()) -> Cut:
-    """Cut frames, whose rows say whether they are `inside`, by the columns `by` and as many of `also` as leave few cells."""
+    """Cut frames by the columns `by`, and by as many of `also` as leave few cells.
+
+    A frame's rows say whether they are `inside`.
+    """
     columns, codes = list(by), list[Codes]()
     for number, frame in enumerate(frames):
         code = crossed(np.zeros(frame.height, np.int64), frame["inside"])

@@ -1,8 +1,9 @@
-"""Where moderation goes wrong more often than elsewhere: slices whose error rate stands out, and what is confused there.
+"""Finds where moderation is wrong more often than elsewhere, and which labels are confused there.
 
-A slice is a value of one of SLICED_BY or of two of them (market TH, queue live). Its rate is compared with that of all other
-decisions, and the false discoveries among the slices named are held at a share (Benjamini & Hochberg 1995). Moderators
-are no slices: this is about guidance, tools and training, not about people.
+A slice is one value of one of SLICED_BY, or of two of them (market TH, queue live). Its rate is compared with
+that of all other decisions. The share of false discoveries among the named slices is limited (Benjamini &
+Hochberg 1995). A moderator is no slice: the findings are about guidance, tools and training, not about
+people.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from evenhand.store import Store
 from evenhand.workspace.workspace import Workspace
 
 SLICED_BY = ("market", "area", "language", "queue", "team", "content_type", "label")
-FALSE_SHARE = 0.1  # of the slices named, how many may be noise
+FALSE_SHARE = 0.1  # the share of the named slices that may be noise
 MIN_REVIEWED = 10  # below this a slice is not even tested
-MIN_ERRORS = 5  # and with fewer found it is not named
+MIN_ERRORS = 5  # with fewer errors found it is not named
 SAME = 0.5  # two slices are one finding if they share more than this of the smaller one's decisions
 _CONFUSIONS, _EXAMPLES = 3, 10
 
@@ -45,7 +46,7 @@ class Confusion:
     area: str
     decided: str  # the moderator's label
     ruled: str  # the SME's
-    decisions: float  # how many of the slice, estimated
+    decisions: float  # how many decisions of the slice, estimated
     found: int  # how many the SMEs saw
 
 
@@ -59,7 +60,7 @@ class ImprovementArea:
     excess: float  # errors more than there would be at the rate elsewhere
     q_value: float  # smallest share of false discoveries at which it would be named, in (0, 1]
     confusions: tuple[Confusion, ...]
-    examples: tuple[str, ...]  # decision ids, those that stand for most first
+    examples: tuple[str, ...]  # decision ids; first those that stand for the most decisions
 
     def sentence(self) -> str:
         """The finding in words."""
@@ -78,18 +79,22 @@ class ImprovementArea:
 def find_areas(
     ws: Workspace, store: Store, question: Question | None = None
 ) -> tuple[list[ImprovementArea], tuple[Note, ...]]:
-    """The slices whose error rate stands out, those with most excess errors first; and what is to be said about the rates.
+    """The slices whose error rate stands out, those with the most excess errors first; and notes on rates.
 
-    Arguments and errors as for `evenhand.rates.table.estimate_draws`. A slice is named if it is measured, at least MIN_ERRORS
-    of its reviewed decisions were overturned, and its q-value is at most FALSE_SHARE; of slices that overlap (market TH, and its
-    queue live) only the one that stands out most clearly.
+    Arguments and errors are those of `evenhand.rates.table.estimate_draws`. A slice is named if it is
+    measured, at least MIN_ERRORS of its reviewed decisions were overturned, and its q-value is at most
+    FALSE_SHARE. Of slices that overlap (market TH, and its queue live) only the one that stands out most
+    clearly is named.
     """
     measure = measure_draws(ws, store, question)
     return areas_in(measure), measure.notes
 
 
 def areas_in(measure: Measure) -> list[ImprovementArea]:
-    """As `find_areas`, of a measure that is there already: one of decisions, as SMEs ruled. Its intervals are for one look."""
+    """The same as `find_areas`, from an existing measure.
+
+    The measure must be of decisions, as SMEs ruled; its intervals are for one look.
+    """
     overall = measure.totals((), confidence=0.95)[0][1]
     free = [name for name in SLICED_BY if name not in measure.question.filters]
     splits = [by for size in (1, 2) for by in combinations(free, size)]
@@ -132,8 +137,9 @@ def remeasure(
 ) -> dict[str, Any]:
     """Compare the slice's decisions before `day` with those from it on, and note the result in its log.
 
-    `day` None: the day its action was first noted. Keys at, before, after (fields of Estimate), difference, low, high (in
-    [-1, 1]), verdict. Raises UserError without a day, EstimateError where one side has no ruling.
+    With `day` None, the day its action was first noted. Keys at, before, after (fields of Estimate),
+    difference, low, high (in [-1, 1]), verdict. Raises UserError without a day, EstimateError if one side has
+    no ruling.
     """
     one = store.improvement(improvement_id)
     day = day or (one.acted_at.date() if one.acted_at else None)
@@ -156,9 +162,10 @@ def remeasure(
 
 
 def elsewhere(overall: Estimate, rate: Estimate) -> tuple[float, float]:
-    """Error rate of the decisions outside a slice, in [0, 1], and how many reviews of a random draw it is worth (> 0).
+    """The error rate of the decisions outside a slice, in [0, 1], and its equivalent reviews (> 0).
 
-    The two parts of a frame are drawn nearly independently, so their variances add up to the whole's.
+    Equivalent reviews: the size of a random draw with the same variance. The two parts of a frame are drawn
+    nearly independently, so their variances add up to the whole's.
     """
     whole, part = float(overall.population), float(rate.population)
     rest = whole - part
@@ -188,11 +195,12 @@ def _outside(overall: Estimate, rate: Estimate) -> Estimate:
 
 
 def p_higher(rate: Estimate, other: tuple[float, float]) -> float:
-    """One-sided p-value, in (0, 1], that a slice's error rate is not above `other` (a rate and the reviews it is worth).
+    """One-sided p-value, in (0, 1], for a slice's error rate being no higher than `other`.
 
-    Reviews count as effective ones (Korn & Graubard 1998). Each rate has its Clopper-Pearson distribution, the slice's the
-    lower and the other's the upper one; the p-value is the chance that the first is below the second. For whole counts that is
-    Fisher's exact test (Altham 1969), so it errs upwards.
+    `other` is a rate and its equivalent reviews. Reviews count as effective ones (Korn & Graubard 1998). Each
+    rate has its Clopper-Pearson distribution, the slice's the lower and the other's the upper one; the
+    p-value is the chance that the first is below the second. For whole counts this is Fisher's exact test
+    (Altham 1969), so the p-value is rather too large.
     """
     n, (mean, m) = _reviews(rate), other
     wrong = rate.rate * n
@@ -205,7 +213,7 @@ def p_higher(rate: Estimate, other: tuple[float, float]) -> float:
 
 
 def _reviews(rate: Estimate) -> float:
-    """Effective reviews; a census is worth its population."""
+    """Effective reviews; for a census, its population."""
     return float(rate.population if rate.n_eff is None else max(rate.n_eff, 1.0))
 
 

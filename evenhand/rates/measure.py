@@ -1,4 +1,4 @@
-"""The rates of the chosen frames for any split: what `evenhand.rates.table` and those with many splits measure with."""
+"""Measures the rates of the chosen frames, for any split."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ OUTCOMES: dict[str, str | None] = {
     "wrong_policy": "may_wrong",
     "policy_unclear": None,
 }
-#: What errors may come in clusters by. The first is one person, the others one item that many saw.
+#: What errors may be clustered by. The first is one person, the others are one item that many saw.
 CLUSTERED_BY = ("moderator_id", "text_hash", "conversation_id")
-_ALSO = tuple(name for name in DOMAINS if name != "moderator_id")  # what cells are cut by if they stay few
-_MODELLED = ("market", "area")  # the crossing that the hierarchical model knows
+# cells are cut by these too if they stay few
+_ALSO = tuple(name for name in DOMAINS if name != "moderator_id")
+_MODELLED = ("market", "area")  # the combination that the hierarchical model knows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,27 +58,29 @@ class Rates:
     under_enforcement: Estimate
     wrong_policy: Estimate
     policy_unclear: Estimate
-    modelled: Estimate | None = (
-        None  # of `total`, where it is not known yet: from a model, never for a ranking
-    )
+    # of `total`, where it is not known yet: from a model, never for a ranking
+    modelled: Estimate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Sample:
-    """One draw as the estimator takes it: arrays over the frame, and over the reviewed in the order of `done`."""
+    """One draw as the estimator takes it.
+
+    Some arrays are over the frame, the others over the reviewed decisions in the order of `done`.
+    """
 
     part: Reviewed
     place: Ints
     exposure: Floats | None
     clusters: tuple[Ints, ...]
-    label: pl.DataFrame  # of the reviewed, the SME's and, with a panel, its own
+    label: pl.DataFrame  # labels of the reviewed: the SME's and, with a panel, the panel's
 
 
 class Measure:
     """The rates of the chosen frames for one question's weight, estimand and looks, by any split.
 
-    `confidence` is what its intervals are asked for, so that they hold with 95% at all the question's looks. `notes` says what was left
-    out or weighed up.
+    `confidence` is the level of its intervals, so that they hold with 95% at all the question's looks.
+    `notes` says what was left out or given more weight.
     """
 
     def __init__(
@@ -120,7 +123,7 @@ class Measure:
             )
 
     def rates(self, by: Sequence[str]) -> list[Rates]:
-        """One Rates a domain of the split `by` inside the window; one of everything for an empty split."""
+        """One Rates for each domain of the split `by` inside the window; one in all if the split is empty."""
         names, found = self._estimates(by, OUTCOMES, self.confidence)
         rows = names.iter_rows(named=True) if names is not None else iter([{}])
         rates = [
@@ -135,9 +138,9 @@ class Measure:
     def totals(
         self, by: Sequence[str], *, confidence: float | None = None
     ) -> list[tuple[dict[str, str], Estimate]]:
-        """The rate of all errors in each domain of the split `by`, without the kinds of error: faster than `rates`.
+        """The rate of all errors in each domain of the split `by`; faster than `rates`.
 
-        `confidence` of the intervals, the measure's own by default.
+        `confidence` is that of the intervals, by default the measure's own.
         """
         names, found = self._estimates(by, ("total",), self.confidence if confidence is None else confidence)
         rows = names.iter_rows(named=True) if names is not None else iter([{}])
@@ -147,9 +150,9 @@ class Measure:
         ]
 
     def enforced(self, by: Sequence[str]) -> list[tuple[dict[str, str], float]]:
-        """The share of decisions (or views) that enforce, in [0, 1], in each domain of the split `by`: counted, not estimated.
+        """The share of decisions (or views) that enforce, in [0, 1], in each domain of the split `by`.
 
-        0 where a domain has no views.
+        It is counted, not estimated. 0 if a domain has no views.
         """
         cut = self._cut(by)
         names, group = cut.domains(by)
@@ -168,9 +171,10 @@ class Measure:
         ]
 
     def errors(self) -> pl.DataFrame:
-        """The reviewed decisions inside the window that were overturned, and how many decisions each stands for.
+        """The overturned decisions among the reviewed ones inside the window, and their weights.
 
-        Columns decision_id, draw_id, DOMAINS, ruled_label, error_class, weight (1 / inclusion probability).
+        Columns decision_id, draw_id, DOMAINS, ruled_label, error_class, weight (1 / inclusion probability:
+        how many decisions each stands for).
         """
         found = []
         for sample in self.samples:
@@ -190,7 +194,7 @@ class Measure:
     def _estimates(
         self, by: Sequence[str], outcomes: Iterable[str], confidence: float
     ) -> tuple[pl.DataFrame | None, dict[str, list[Estimate]]]:
-        """The domains of the split inside the window, and for each outcome an Estimate a domain."""
+        """The domains of the split inside the window, and for each outcome one Estimate per domain."""
         cut = self._cut(by)
         names, group = cut.domains(by)
         domains = names.height if by else 1
@@ -214,7 +218,7 @@ class Measure:
         return self._cuts[-1]
 
     def _frame_totals(self, cut: Cut, outcome: str) -> Totals:
-        """The sums over the frames by cell of the cut: one pass, and every split is a sum of them."""
+        """The sums over the frames by cell of the cut. One pass; every split is a sum of these cells."""
         key = (cut.columns, outcome)
         if key not in self._sums:
             parts = [
@@ -280,7 +284,7 @@ class Measure:
         )
 
     def _with_model(self, rates: list[Rates], by: Sequence[str], names: pl.DataFrame | None) -> list[Rates]:
-        """Cells of market and area that are not known yet, with what the hierarchical model says of them."""
+        """The rates; cells of market and area that are not known yet get a modelled rate."""
         if names is None or all(cell.total.status == "measured" for cell in rates):
             return rates
         cut = self._cut(by)
@@ -323,9 +327,10 @@ def _days_of_rulings(store: Store, parts: Sequence[Reviewed]) -> int:
 
 
 def _exposure(part: Reviewed) -> tuple[Floats, list[Note]]:
-    """Views of each decision of the frame; those without a figure count as unseen, and a note says how many.
+    """Views of each decision of the frame. Those without a number count as unseen, and a note says how many.
 
-    An early lake may hold figures that ingest refuses today, like infinity: they are none, and are counted apart.
+    A lake from an early version may hold numbers that ingest refuses today, like infinity. They count as
+    missing, and the note counts them apart.
     """
     given = part.frame["exposure"]
     views = given.set(~given.is_between(EXPOSURE.low, EXPOSURE.high), None)
@@ -343,7 +348,7 @@ def _exposure(part: Reviewed) -> tuple[Floats, list[Note]]:
 
 
 def _cluster_codes(values: pl.Series) -> Ints:
-    """A code for each value; a missing one is a cluster of its own."""
+    """A code for each value; each missing value is a cluster of its own."""
     frame = pl.DataFrame({"value": values.cast(pl.String)}).with_row_index("row")
     own = pl.lit("\x00") + pl.col("row").cast(pl.String)
     named = frame.select(pl.coalesce(pl.col("value"), own).rank("dense"))
@@ -356,5 +361,5 @@ def _outcome(reviewed: pl.DataFrame, outcome: str) -> Floats:
 
 
 def _of_panel(reviewed: pl.DataFrame) -> pl.DataFrame:
-    """The panel's verdicts in the place of the SMEs'."""
+    """The reviewed decisions with the panel's verdicts in place of the SMEs'."""
     return reviewed.select(verdict="panel_verdict", error_class="panel_class", ruled_label="panel_label")

@@ -1,4 +1,7 @@
-"""What has to be said beside a rate: what was left out, weighed up, or may be wrong. Facts only; `evenhand.wording.notes` words them."""
+"""Notes that belong beside a rate: what was left out, was given more weight, or may be wrong.
+
+They hold facts only; `evenhand.wording.notes` puts them into words.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from evenhand.records.batches import DrawRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """Something that has to be said beside a rate."""
+    """A fact that a reader of the rate has to know."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrawNote(Note):
-    """Something about one draw."""
+    """A fact about one draw."""
 
     draw_id: str
     drawn_at: datetime
@@ -61,14 +64,14 @@ class RuledMoreThanOnce(DrawNote):
 
 @dataclass(frozen=True, kw_only=True)
 class RuledUnderAnotherVersion(DrawNote):
-    """Rulings under another policy version than their decision, which say nothing of it."""
+    """Rulings under another policy version than their decision; they say nothing about it."""
 
     rulings: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImpossibleDates(DrawNote):
-    """Rulings dated before their draw, or before the decision they are on."""
+    """Rulings dated before their draw, or before the decision that they are about."""
 
     before_draw: int
     before_decision: int
@@ -98,7 +101,7 @@ class SkippedCases(DrawNote):
 
 @dataclass(frozen=True, kw_only=True)
 class LanguagesApart(DrawNote):
-    """Markets whose languages stand at different places in the queue."""
+    """Markets whose languages were reviewed to different places in the queue."""
 
     markets: tuple[str, ...]
 
@@ -134,7 +137,7 @@ class PanelQueueOpen(DrawNote):
 
 @dataclass(frozen=True, kw_only=True)
 class WithoutViews(DrawNote):
-    """Decisions that carry no views, or a figure that cannot be one; both count as unseen."""
+    """Decisions with no number of views, or an impossible one; both count as unseen."""
 
     without: int
     unfit: int
@@ -143,17 +146,20 @@ class WithoutViews(DrawNote):
 
 @dataclass(frozen=True, kw_only=True)
 class OutsideRates(Note):
-    """Decisions of the period and filters that are in no frame of the draws used: the rates say nothing of them."""
+    """Decisions of the period and filters that are in no frame of the draws used.
 
-    decisions: int  # of the period and filters, in the lake
+    The rates say nothing about them.
+    """
+
+    decisions: int  # all decisions of the period and filters in the lake
     outside: int
-    unscored: Mapping[str, int]  # by policy version: without a score by the newest draw's model
+    unscored: Mapping[str, int]  # by policy version: those without a score by the newest draw's model
     model: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeveralVersions(Note):
-    """Policy versions that the frame spans without being split by them."""
+    """Policy versions that the frame covers but the rates are not split by."""
 
     versions: tuple[str, ...]
 
@@ -162,12 +168,12 @@ class SeveralVersions(Note):
 class Clustered(Note):
     """Errors come in clusters."""
 
-    wider: float  # times the standard error without clusters
+    wider: float  # factor on the standard error, relative to no clusters
 
 
 @dataclass(frozen=True, kw_only=True)
 class NeverDrawn(Note):
-    """Rulings on cases never drawn, out of the rates."""
+    """Rulings on cases that were never drawn; they are not in the rates."""
 
     rulings: int
 

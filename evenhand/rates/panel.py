@@ -1,4 +1,7 @@
-"""The panel's queue, and what it said: SME rulings that several experts check together (see `evenhand.statistics.second_phase`)."""
+"""The panel: which SME rulings several experts check together, and what they said.
+
+See `evenhand.statistics.second_phase`.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,12 @@ from evenhand.store import Store
 
 
 def panel_queue(store: Store, draw_id: str) -> pl.DataFrame:
-    """What a panel should rule on of a draw, in the order to work through it.
+    """What a panel should rule on in a draw, in the order of work.
 
-    Columns decision_id, case_id, area, policy_version, market, language, text, label (the moderator's), ruled_label (the SME's),
-    panel_chance, done. It grows as SMEs rule; a case once in it stays unless its SME takes the ruling back or confirms what they
-    had overturned. Raises EstimateError while nothing is ruled.
+    Columns decision_id, case_id, area, policy_version, market, language, text, label (the moderator's),
+    ruled_label (the SME's), panel_chance, done. The queue grows as SMEs rule. A case stays in it unless its
+    SME takes the ruling back or confirms what they had overturned. Raises EstimateError while nothing is
+    ruled.
     """
     items = store.items(draw_id)
     rows = verdicts_of(store, with_chance(items, draw_id), _smes(store, draw_id)).filter(is_settled())
@@ -34,17 +38,28 @@ def panel_queue(store: Store, draw_id: str) -> pl.DataFrame:
         )
         .sort("_order")
         .select(
-            "decision_id", "case_id", "area", "policy_version", "market", "language", "text", "label", "ruled_label",
-            "moderator_id", "panel_chance", "done",
+            "decision_id",
+            "case_id",
+            "area",
+            "policy_version",
+            "market",
+            "language",
+            "text",
+            "label",
+            "ruled_label",
+            "moderator_id",
+            "panel_chance",
+            "done",
         )
-    )  # fmt: skip
+    )
 
 
 def panel_phase(store: Store, part: Reviewed) -> tuple[pl.DataFrame, list[Note]]:
-    """What was reviewed, `part.done`, with the panel's word, same rows and order; and what was left out.
+    """The reviewed decisions `part.done` with the panel's rulings, same rows and order; and notes.
 
-    More columns: overturned, panel_chance, panel_asked, panel_answered, panel_label, panel_verdict, panel_class.
-    A panel's ruling on a case that was not in its queue has no known probability: it is left out.
+    More columns: overturned, panel_chance, panel_asked, panel_answered, panel_label, panel_verdict,
+    panel_class. A panel's ruling on a case that was not in its queue has no known probability, so it is left
+    out.
     """
     draw_id, done, notes = part.draw.draw_id, part.done, list[Note]()
     chances = with_chance(store.items(draw_id), draw_id).select("decision_id", "panel_chance")

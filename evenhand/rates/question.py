@@ -1,4 +1,8 @@
-"""What a rate is asked of: which decisions, split how, a share of what, by whose word, for how many looks, from which draws."""
+"""The question that a rate answers.
+
+It says which decisions, split by what, a share of what, by whose ruling, for how many looks, from which
+draws.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +25,15 @@ Estimand = Literal["sme", "panel"]
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """The question that a rate answers; commands, pages and reports build it, and results name it.
+    """The question that a rate answers. Commands, pages and reports build it, and results name it.
 
-    `since` up to, not including, `until` are days (UTC) on which decisions were made; `filters` like {"market": "TH"}; `by`: columns of
-    DOMAINS and PERIODS to split by, where a period is always cut at the boundaries of policy versions. `weight` "exposure": the share
-    of views that went to wrongly decided content. `estimand` "panel": what a panel would overturn, else what one SME would. `looks`:
-    how often the interval may be looked at while rulings come in. `draws`: ids to use; empty for those that do not overlap, the newest
-    first. Raises EstimateError for a window without a day, or a column that nothing can be split or filtered by.
+    `since` up to, not including, `until` are days (UTC) on which decisions were made; `filters` is like
+    {"market": "TH"}. `by`: columns of DOMAINS and PERIODS to split by; a period is always cut at the
+    boundaries of policy versions. `weight` "exposure": the share of views that went to wrongly decided
+    content. `estimand` "panel": what a panel would overturn, else what one SME would. `looks`: how often the
+    interval may be looked at while rulings come in. `draws`: ids to use; if empty, those that do not overlap,
+    the newest first. Raises EstimateError for a window without a day, or a column that cannot be split or
+    filtered by.
     """
 
     since: date | None = None
@@ -54,7 +60,7 @@ class Question:
         object.__setattr__(self, "by", by)
 
     def of(self, **also: str) -> Question:
-        """The same question of the decisions that fit `also` too: values by column."""
+        """The same question, only about decisions that also match `also`: values by column."""
         return replace(self, filters={**self.filters, **also})
 
     def within(self, since: date | None, until: date | None) -> Question:

@@ -1,4 +1,8 @@
-"""What of a draw was reviewed: its frame with the probabilities of what in fact got a ruling, and the rulings that count."""
+"""The reviewed part of a draw.
+
+It has the draw's frame, with the probability that a decision was in fact reviewed, and the rulings that
+count.
+"""
 
 from __future__ import annotations
 
@@ -38,21 +42,25 @@ NONE = "(none)"  # stands for a missing team or content type
 
 @dataclass(frozen=True, kw_only=True)
 class Reviewed:
-    """A draw's frame and what was ruled of it.
+    """A draw's frame and its rulings.
 
-    `frame`: a row for each decision of the draw, with `pi` of what was reviewed and whether it is `inside` the window; its DOMAINS
-    are categorical, its ids stay in the file. `done`: a row for each ruled decision, with its `place` in the frame,
-    VERDICT (see `evenhand.records.verdict`).
+    `frame`: a row for each decision of the draw, with `pi`, the probability that it was reviewed, and whether
+    it is `inside` the window. Its DOMAINS are categorical; its ids stay in the file. `done`: a row for each
+    ruled decision, with its `place` in the frame and VERDICT (see `evenhand.records.verdict`).
     """
 
     draw: DrawRecord
     frame: pl.DataFrame
     done: pl.DataFrame
-    notes: tuple[Note, ...] = ()  # what was left out or weighed up
+    notes: tuple[Note, ...] = ()  # what was left out or given more weight
 
 
 def choose_draws(store: Store, draw_ids: Sequence[str]) -> tuple[list[DrawRecord], list[Note]]:
-    """The draws to use: those named, else the newest with rulings that do not overlap. Disjoint in any case. And what was left out."""
+    """The draws to use, and what was left out.
+
+    The named draws, else the newest ones that have rulings and do not overlap. In both cases no two of them
+    overlap.
+    """
     everything = store.draws()
     if draw_ids:
         wanted = [store.draw(name) for name in draw_ids]
@@ -101,10 +109,10 @@ def _shared_numbers(draw: DrawRecord, draws: Sequence[DrawRecord]) -> Iterator[N
 
 
 def reviewed(ws: Workspace, store: Store, draw: DrawRecord, question: Question) -> Reviewed | None:
-    """What was reviewed of `draw`; None where nothing was, or the question's window holds nothing of it.
+    """The reviewed part of `draw`; None if nothing was reviewed, or the question's window holds none of it.
 
-    The probabilities are those of the whole draw: a window only says which of its decisions a rate is about. Raises EstimateError if
-    the frame is lost or was changed.
+    The probabilities are those of the whole draw: a window only chooses which of its decisions a rate is
+    about. Raises EstimateError if the frame is lost or was changed.
     """
     items = store.items(draw.draw_id)
     rulings = store.rulings(draw_id=draw.draw_id).filter(pl.col("source") != "panel")
@@ -135,7 +143,10 @@ def reviewed(ws: Workspace, store: Store, draw: DrawRecord, question: Question) 
 
 
 def with_periods(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """The frame with a column for each of PERIODS that `names` holds: its first day; weeks begin on Monday."""
+    """The frame with a column for each of PERIODS that `names` holds: the period's first day.
+
+    Weeks begin on Monday.
+    """
     return frame.with_columns(
         pl.col("decided_at").dt.truncate(PERIODS[name]).dt.date().alias(name)
         for name in names
@@ -144,9 +155,9 @@ def with_periods(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 
 
 def _read(ws: Workspace, draw: DrawRecord, file: Path, drawn: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The frame of a draw without its ids; and of the `drawn` their place in it, text_hash and conversation_id.
+    """The frame of a draw without its ids; and place, text_hash and conversation_id of the `drawn`.
 
-    What an early draw did not keep of ABOUT comes from the lake.
+    Columns of ABOUT that an early draw did not keep are read from the lake.
     """
     rows = pl.scan_parquet(file)
     missing = [name for name in ABOUT if name not in rows.collect_schema().names()]
@@ -165,7 +176,7 @@ def verdicts_of(store: Store, items: pl.DataFrame, rulings: pl.DataFrame) -> pl.
 
 
 def _left_out(draw: DrawRecord, items: pl.DataFrame, rulings: pl.DataFrame) -> Iterator[Note]:
-    """Decisions and rulings of the draw that do not count."""
+    """Notes on decisions and rulings of the draw that do not count."""
     if draw.excluded_ruled:
         yield RuledBeforeDraw(**about(draw), decisions=draw.excluded_ruled)
     several = rulings.group_by("decision_id").agg(pl.col("label").n_unique().alias("labels"), pl.len())
@@ -193,7 +204,10 @@ def _unfinished(store: Store, draw: DrawRecord, items: pl.DataFrame) -> Iterator
 
 
 def _dates(draw: DrawRecord, done: pl.DataFrame, rulings: pl.DataFrame) -> Iterator[Note]:
-    """Times that cannot be: no figure rests on them but a window's, so they are said and not refused."""
+    """Notes on impossible times.
+
+    No number depends on them except a window's, so they are reported and not refused.
+    """
     when = rulings.join(done.select("decision_id", "decided_at"), on="decision_id")
     early = when.filter(pl.col("ruled_at") < draw.created_at).height
     before = when.filter(pl.col("ruled_at") < pl.col("decided_at")).height

@@ -1,4 +1,7 @@
-"""From draws and rulings to error rates: overall and by domain, error classes apart, with what was left out said."""
+"""Turns draws and rulings into error rates: overall and by domain, with notes on what was left out.
+
+Each error class has its own rate.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from evenhand.statistics.estimator import Estimate
 from evenhand.store import Store
 from evenhand.workspace.workspace import Workspace
 
-_WIDENED = 1.1  # times wider for clusters, from which a note says so
+_WIDENED = 1.1  # a note says so if clusters make the interval this many times wider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +44,20 @@ class EstimateTable:
     model_versions: tuple[str, ...]
     policy_versions: tuple[str, ...]
     notes: tuple[Note, ...]
-    versions: tuple[Rates, ...] = ()  # overall by policy version, where there is more than one
+    versions: tuple[Rates, ...] = ()  # overall by policy version, if there is more than one
     confidence: float = (
-        0.95  # what a single look was asked for, so that all the question's looks hold with 0.95
+        # the level asked for at a single look, so that the intervals hold with 0.95 at all the question's
+        # looks
+        0.95
     )
 
     @property
     def outside(self) -> OutsideRates | None:
-        """The decisions of the period and filters that the rates say nothing of; None where they speak of all."""
+        """The decisions of the period and filters that are in no rate; None if the rates cover all."""
         return next((note for note in self.notes if isinstance(note, OutsideRates)), None)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Flat rows for a table: overall first, then the domains; modelled rates, if any, in a column of their own."""
+        """Flat rows for a table: overall first, then the domains; modelled rates have their own column."""
         rows, with_model = [], any(rates.modelled for rates in self.domains)
         for rates in (self.overall, *self.domains):
             total = rates.total
@@ -83,17 +88,17 @@ def _short(estimate: Estimate) -> str:
 
 
 def estimate_draws(ws: Workspace, store: Store, question: Question | None = None) -> EstimateTable:
-    """The error rates that a question asks for, from the rulings on drawn items; without one, of everything.
+    """The error rates that a question asks for, from the rulings on drawn items; by default of all decisions.
 
-    Raises EstimateError if there is no draw with a ruling, the window holds none, named draws overlap, no exposure is known, or no panel
-    ruled.
+    Raises EstimateError if there is no draw with a ruling, the window holds no ruling, named draws overlap,
+    no exposure is known, or no panel ruled.
     """
     measure = measure_draws(ws, store, question)
     return table_of(measure, store, by=measure.question.by)
 
 
 def measure_draws(ws: Workspace, store: Store, question: Question | None = None) -> Measure:
-    """What `estimate_draws` measures with, for questions with many splits; errors as there."""
+    """The measure behind `estimate_draws`, for questions with many splits; errors as there."""
     question = question or Question()
     draws, left_out = choose_draws(store, question.draws)
     found = [part for draw in draws if (part := reviewed(ws, store, draw, question)) is not None]
@@ -105,7 +110,7 @@ def measure_draws(ws: Workspace, store: Store, question: Question | None = None)
 
 
 def table_of(measure: Measure, store: Store, *, by: Sequence[str] = ()) -> EstimateTable:
-    """What `estimate_draws` gives, of a measure that is there already, split by `by`."""
+    """The same as `estimate_draws`, from an existing measure, split by `by`."""
     parts, overall = measure.parts, measure.rates(())[0]
     versions = [row["policy_version"] for row, _ in measure.totals(("policy_version",))]
     return EstimateTable(

@@ -1,7 +1,8 @@
-"""Inclusion probabilities of a batch that is not finished: what was reviewed of it is a smaller sample of the same kind.
+"""Inclusion probabilities of an unfinished batch: its reviewed part is a smaller sample of the same kind.
 
-Cases are handed out in queue order within a market and language (`evenhand.store.handing_out`), so what was reviewed there is a first part
-of the queue, but for skipped cases and the few in flight. See docs/decisions/0008-assignment.md.
+Cases are handed out in queue order within a market and language (`evenhand.store.handing_out`). So the
+reviewed cases there are the first part of the queue, apart from skipped cases and the few in flight. See
+docs/decisions/0008-assignment.md.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from evenhand.records.batches import DrawRecord
 from evenhand.statistics.draw import partial_probabilities
 
 _DONE = pl.col("ruled_label").is_not_null()
-#: A part of the queue that was worked through in its order: {"market": "TH"}, or one language of it.
+#: A part of the queue that was reviewed in its order: {"market": "TH"}, or one language of it.
 Lane = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartlyReviewed:
-    """The frame with the probabilities of what was reviewed; the lanes that cannot be told yet; and what was weighed up."""
+    """What an unfinished batch tells so far.
+
+    `frame` has the probabilities of what was reviewed, `untold` the lanes that have no rate yet, `notes` what
+    was left open or given more weight.
+    """
 
     frame: pl.DataFrame
     untold: tuple[Lane, ...]
@@ -33,11 +38,11 @@ class PartlyReviewed:
 def partly_reviewed(
     frame: pl.DataFrame, items: pl.DataFrame, smes: Mapping[str, int], draw: DrawRecord
 ) -> PartlyReviewed:
-    """What a batch that is not finished tells.
+    """Correct the inclusion probabilities of a batch that is not finished.
 
-    `items` are the drawn cases with `ruled_label` (null: none yet) and `skipped`; `smes` says how many people ruled in each market.
-    Cases left out inside a lane count as missing at random, and are counted. A lane without a sampled ruling is no longer
-    `inside`, and named.
+    `items` are the drawn cases with `ruled_label` (null: none yet) and `skipped`; `smes` says how many people
+    ruled in each market. Cases left open inside a lane count as missing at random, and a note counts them. A
+    lane without a sampled ruling is no longer `inside`, and a note names it.
     """
     named = about(draw)
     parts, passed, apart = _lanes(items, smes)
@@ -70,11 +75,11 @@ def partly_reviewed(
 def _lanes(
     items: pl.DataFrame, smes: Mapping[str, int]
 ) -> tuple[list[tuple[Lane, pl.DataFrame]], int, list[str]]:
-    """The lanes with their drawn cases; how many cases were passed over in them; and the markets whose languages stand apart.
+    """The lanes with their drawn cases; how many cases they left open; and the markets cut by language.
 
-    A market is one lane if it was worked through as one queue: then each SME has at most one case in flight. Where more were passed
-    over, its languages went to different people, and each is a lane of its own. Where people stand in the queue decides, never
-    what they found.
+    A market is one lane if it was reviewed as one queue: then each SME has at most one case in flight. If
+    more cases were left open, its languages went to different people, and each language is a lane of its own.
+    This depends only on where people are in the queue, never on what they found.
     """
     lanes: list[tuple[Lane, pl.DataFrame]] = []
     passed, apart = 0, list[str]()

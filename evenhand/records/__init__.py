@@ -1,1 +1,1 @@
-"""The records that everything else is made of, checked where they are born; they know no other room."""
+"""The records that all other rooms use. Each is checked when it is created; this room imports no other."""

@@ -1,4 +1,4 @@
-"""Review batches as they are stored: the draw, its items, who has which case, and how far it is."""
+"""Review batches as they are stored: the draw, its items, who has which case, and the progress."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class DrawRecord:
     pi_min: float  # smallest inclusion probability, > 0
     w_max: float  # largest weight relative to a simple random sample's
     design: str = "take-all and defensive square root, Pareto"
-    unscored: int = (
-        0  # decisions of the period and filters without a score by the model, so outside the frame
-    )
-    number: int = 0  # of the workspace's draws, from 1; 0: by 0.1, whose draws of one seed and period share random numbers
+    # decisions of the period and filters without a score by the model, so outside the frame
+    unscored: int = 0
+    # of the workspace's draws, from 1; 0: made by 0.1, whose draws of one seed and period share random numbers
+    number: int = 0
     dated_later: int = 0  # decisions of the frame that are dated after the draw was made
 
     def covers(self, other: DrawRecord) -> bool:
@@ -99,14 +99,14 @@ class OpenItem:
     position: int
     market: str
     language: str
-    holder: str | None = None  # who it was handed to last
+    holder: str | None = None  # the person it was handed to last
     held_since: datetime | None = None
-    turn: int = -1  # times it was handed out before, less one
+    turn: int = -1  # how often it was handed out before, minus one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Handout:
-    """What the queue has for a person: a case that is theirs now, or why there is none."""
+    """What the queue has for a person: a case that is theirs now, or the reason why there is none."""
 
     item: DrawnItem | None = None
     reason: Literal["", "finished", "held", "away", "capacity"] = ""  # "held": others have what is left
@@ -114,21 +114,21 @@ class Handout:
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """What a person did last with a case of a batch, and has not taken back: a ruling or a skip."""
+    """The last thing a person did with a case of a batch and has not taken back: a ruling or a skip."""
 
     kind: Literal["ruling", "skip"]
     act_id: int  # of the ruling or the skip
     draw_id: str
     decision_id: str
     at: datetime
-    label: str = ""  # that was ruled
+    label: str = ""  # the label of the ruling
     error_class: str | None = None
-    reason: str = ""  # of the skip
+    reason: str = ""  # the reason of the skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueProgress:
-    """How far a batch is."""
+    """How many items of a batch are done."""
 
     total: int
     ruled: int

@@ -1,4 +1,4 @@
-"""What every record is held to: plain ids and texts, times in range, numbers by one rule."""
+"""The rules for the fields of all records: plain ids and texts, times in range, numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from evenhand.errors import RecordError
 MAX_TEXT = 100_000
 
 
-#: What a decision or a ruling can be dated: later code adds and takes away days. From the first up to, not including, the last.
+#: The range of times for a decision or a ruling: later code adds and subtracts days. From the first up to,
+#: not including, the last.
 FIRST_TIME, LAST_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -25,7 +26,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, kw_only=True)
 class NumberRule:
-    """What a numeric field takes: a finite number from `low` to `high`, no boolean. Texts are read by `evenhand.ingest.checks`."""
+    """The rule for a numeric field: a finite number from `low` to `high`, no boolean.
+
+    `evenhand.ingest.checks` applies it to numbers in files.
+    """
 
     what: str
     low: float
@@ -35,7 +39,7 @@ class NumberRule:
         return f"{self.what} from {self.low:,.15g} to {self.high:,.15g}"
 
     def check(self, name: str, value: object, where: str) -> float | None:
-        """The number as a float, never -0.0; None stays. RecordError if it breaks the rule."""
+        """The number as a float, never -0.0; None is allowed. RecordError if it breaks the rule."""
         if value is None:
             return None
         number = cast(float, value)  # for the type checker: NumPy's numbers are Real too
@@ -44,9 +48,8 @@ class NumberRule:
         return float(number) + 0.0
 
 
-EXPOSURE = NumberRule(
-    what="number of views", low=0, high=1e15
-)  # doubles count one by one up to here, and their sums too
+# doubles count one by one up to here, and their sums too
+EXPOSURE = NumberRule(what="number of views", low=0, high=1e15)
 
 
 CONFIDENCE = NumberRule(what="confidence", low=0, high=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-#: What of a decision a frame can be filtered by, an error rate split by, and a draw spread over.
+#: Columns of a decision by which a frame can be filtered, an error rate split, and a draw spread.
 DOMAINS = (
     "market",
     "area",
@@ -19,7 +19,7 @@ DOMAINS = (
 
 UTC_TIME = pl.Datetime("us", "UTC")
 
-#: Columns of a decision file. `content_hash` tells a repeated row from a changed one.
+#: Columns of a decision file. `content_hash` distinguishes a repeated row from a changed one.
 DECISIONS = pl.Schema(
     [
         ("decision_id", pl.String),
@@ -64,7 +64,8 @@ SCORES = pl.Schema(
     ]
 )
 
-#: What else a frame keeps of a decision: when it was made, how often it was seen, and what it shares with others.
+#: More columns that a frame keeps of a decision: when it was made, how often it was seen, and what it has in
+#: common with others.
 ABOUT = ("decided_at", "exposure", "text_hash", "conversation_id")
 #: Where each error class can occur at all.
 MAY = ("may_over", "may_under", "may_wrong")

@@ -1,7 +1,7 @@
-"""What one moderator decided on one case in one area.
+"""One moderator's decision on one case in one area.
 
-A record is checked where it is born; later code never re-checks. Whether a label is in its policy is a question for
-`evenhand.records.policy`.
+A record is checked when it is created; later code never checks it again. Whether a label is in its policy is
+checked by `evenhand.records.policy`.
 """
 
 from __future__ import annotations

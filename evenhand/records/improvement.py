@@ -31,7 +31,7 @@ class Improvement:
         return not self.closed
 
     def after(self, kind: str, record: Mapping[str, Any], at: datetime) -> Improvement:
-        """As the next event of its log leaves it."""
+        """The improvement after the next event of its log."""
         if kind == "measured":
             return replace(self, measured=(*self.measured, record))
         if kind == "closed":

@@ -1,4 +1,4 @@
-"""The ledger of live models: which model judged under which policy version, from when on."""
+"""The ledger of live models: which model judged which policy version, and since when."""
 
 from __future__ import annotations
 

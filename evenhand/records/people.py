@@ -45,12 +45,12 @@ class User:
         return started and (self.away_until is None or day < self.away_until)
 
     def can_rule(self, market: str, language: str) -> bool:
-        """Whether cases of this market and language are theirs to rule."""
+        """Whether this person may rule on cases of this market and language."""
         return (not self.markets or market in self.markets) and reads(self.languages, language)
 
 
 def reads(languages: Sequence[str], language: str) -> bool:
-    """Whether somebody who reads `languages` reads this one too; none given means all.
+    """Whether somebody who reads `languages` reads this one too; an empty sequence means all languages.
 
     >>> reads(("pt", "en"), "pt-BR"), reads(("zh-Hant",), "zh"), reads(("th",), "und")
     (True, False, False)

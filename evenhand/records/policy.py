@@ -55,10 +55,10 @@ class Area:
         raise PolicyError(f"area {self.name!r} has no label {name!r}; it has {', '.join(self.label_names)}")
 
     def error_class(self, decided: str, ruled: str) -> ErrorClass | None:
-        """How a decision differs from a ruling; None when they agree.
+        """How a decision differs from a ruling; None if they agree.
 
-        Over-enforcement acted where nothing was wrong, under-enforcement let a violation stand, and
-        wrong_policy acted under another label than the right one.
+        over_enforcement: the decision acted where nothing was wrong. under_enforcement: it let a violation
+        stand. wrong_policy: it acted under the wrong label.
         """
         if decided == ruled:
             return None
@@ -103,10 +103,10 @@ class PolicyChange:
 
 
 class _Loader(yaml.BaseLoader):
-    """Every plain value stays the text that was written.
+    """A YAML loader that keeps every plain value as the text that was written.
 
-    YAML's own guesses would turn the market NO into False and version 1.10 into 1.1. A key that
-    stands there twice is refused instead of overwritten.
+    YAML's own guesses would turn the market NO into False and version 1.10 into 1.1. A key that is there
+    twice is refused, not overwritten.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -130,7 +130,7 @@ def _text(raw: Mapping[str, Any], name: str, default: str, where: str) -> str:
 
 
 def _title(raw: Mapping[str, Any], name: str, where: str) -> str:
-    """The title on one line; without one, the name as a person reads it."""
+    """The title on one line; without a title, the name in readable form."""
     return " ".join(_text(raw, "title", "", where).split()) or name.replace("_", " ").capitalize()
 
 
@@ -259,10 +259,12 @@ def _label_changes(area: str, old: Label, new: Label) -> list[PolicyChange]:
 def titles(policies: Iterable[PolicyVersion]) -> dict[tuple[str, str], str]:
     """What people call areas and labels: their titles in the newest of these versions that has them.
 
-    Keys are (area, "") for an area and (area, label) for a label, by name; ("", label) is the label of whatever area, where every
-    area calls it the same. A title that two names share tells neither apart and is left out: the name is better there.
+    The key (area, "") is an area; (area, label) is a label of it; ("", label) is a label in any area, if
+    every area gives it the same title. A title that two names share does not tell them apart, so it is left
+    out and the name is shown.
 
-    >>> hate = Area(name="hate", title="Hate speech", labels=(Label(name="ok", title="Fine", clause_id="", clause=""),))
+    >>> ok = Label(name="ok", title="Fine", clause_id="", clause="")
+    >>> hate = Area(name="hate", title="Hate speech", labels=(ok,))
     >>> titles([PolicyVersion(version="1", title="", effective_from=date(2026, 1, 1), areas=(hate,))])
     {('hate', ''): 'Hate speech', ('hate', 'ok'): 'Fine', ('', 'ok'): 'Fine'}
     """

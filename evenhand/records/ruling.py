@@ -1,4 +1,4 @@
-"""What an SME decided on the same question as a moderator; append-only."""
+"""An SME's ruling on the question that a moderator decided; append-only."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ CAUSES: tuple[Cause, ...] = get_args(Cause)
 class Ruling:
     """What an SME decided on the same question. Append-only: a correction names the one it replaces.
 
-    `label` is the SME's label; it overturns a decision when the two differ. `draw_id` is set when the
-    case was drawn, so that its inclusion probability is known; without it the ruling is gold for
-    training only and never enters an error rate.
+    `label` is the SME's label; it overturns a decision if the two differ. `draw_id` is set if the case was
+    drawn, so that its inclusion probability is known. Without it the ruling is gold for training only and
+    never enters an error rate.
     """
 
     case_id: str

@@ -1,21 +1,24 @@
-"""What a ruling says of a decision: which ruling counts, and what it means for each purpose. Written here and nowhere else.
+"""What a ruling says about a decision: which ruling counts, and what it means for each purpose.
 
-Which ruling counts: a current one under the decision's own policy version. One that names the decision's moderator goes before one
-that names nobody; then a panel's goes before an SME's; then the newest counts. A ruling under another policy version answers another
-question and says nothing of the decision.
+This is decided here and nowhere else.
+
+Which ruling counts: a current one under the decision's own policy version. One that names the decision's
+moderator comes before one that names nobody; then a panel's comes before an SME's; then the newest counts. A
+ruling under another policy version answers another question and says nothing about the decision.
 
 What it says, its `verdict`:
 
 | ruling | verdict | error class | flag | error rate | lesson for the models | confusion |
 |---|---|---|---|---|---|---|
 | same label | upheld | none | settled | no error | yes | no |
-| another label | overturned | over_enforcement, under_enforcement or wrong_policy, by the two labels | settled | error | yes | yes |
+| another label | overturned | by the two labels (below) | settled | error | yes | yes |
 | "technical", same or another label | overturned | technical | settled | error | yes | no |
 | "policy unclear", same or another label | policy_unclear | policy_unclear | settled | no error | no | no |
 
-The labels decide between over_enforcement, under_enforcement and wrong_policy (`evenhand.records.policy.Area.error_class`), whatever the ruling
-calls it. "Policy unclear" is a finding about the clause: nobody's error, and no lesson. "Technical" is about one decision, so a ruling
-that names no moderator cannot say it.
+The two labels decide between over_enforcement, under_enforcement and wrong_policy
+(`evenhand.records.policy.Area.error_class`), whatever class the ruling names. "Policy unclear" is a finding
+about the clause: nobody's error, and no lesson. "Technical" is about one decision, so a ruling that names no
+moderator cannot say it.
 """
 
 from __future__ import annotations
@@ -26,10 +29,10 @@ import polars as pl
 
 from evenhand.records.policy import PolicyVersion
 
-#: What a ruling said of a decision; all null where the decision is open.
+#: What a ruling said about a decision; all null while the decision is open.
 VERDICT = ("verdict", "ruled_label", "error_class", "sme_id", "ruled_at")
 VERDICTS = ("upheld", "overturned", "policy_unclear")
-#: Error classes that the two labels tell; the others are what the SME names.
+#: Error classes that follow from the two labels; the others are named by the SME.
 LABEL_CLASSES = ("over_enforcement", "under_enforcement", "wrong_policy")
 _NAMED_CLASSES = ("technical", "policy_unclear")
 _BY_DECISION = ["decision_id", "policy_version"]
@@ -43,10 +46,11 @@ def with_verdicts(
     *,
     also: tuple[str, ...] = (),
 ) -> pl.LazyFrame:
-    """`decisions` with the columns VERDICT, and `also` of the ruling that counts; same rows in the same order.
+    """`decisions` with VERDICT and the columns `also` of the ruling that counts; same rows, same order.
 
-    `decisions` has decision_id, case_id, area, policy_version and label; `rulings` are current ones, as `Store.rulings()` gives them
-    (those of SMEs only, or of a panel only, where that is the question); `policies` are the versions they were made under.
+    `decisions` has decision_id, case_id, area, policy_version and label; `rulings` are current ones, as
+    `Store.rulings()` gives them (only those of SMEs, or only a panel's, if the question needs that);
+    `policies` are the versions under which they were made.
     """
     said = pl.struct(
         pl.col("label").alias("ruled_label"), pl.col("error_class").alias("named_class"), *VERDICT[3:], *also
@@ -69,7 +73,10 @@ def with_verdicts(
 
 
 def without_settled(decisions: pl.DataFrame, rulings: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `decisions` (columns as for `with_verdicts`, without label) that no ruling settles, in their order."""
+    """The rows of `decisions` that no ruling settles, in their order.
+
+    The columns are those that `with_verdicts` needs, without label.
+    """
     for part, key in ((_named(rulings), _BY_DECISION), (_unnamed(rulings), _BY_CASE)):
         if part.height:
             decisions = decisions.join(part.select(key), on=key, how="anti", maintain_order="left")
@@ -87,12 +94,15 @@ def is_settled() -> pl.Expr:
 
 
 def is_overturned() -> pl.Expr:
-    """Whether a row of `with_verdicts` is an error; false where it is open."""
+    """Whether a row of `with_verdicts` is an error; false while it is open."""
     return (pl.col("verdict") == "overturned").fill_null(False)
 
 
 def is_error_of(outcome: str) -> pl.Expr:
-    """Whether a row of `with_verdicts` counts for an outcome of a rate: "total" for all errors, else an error class."""
+    """Whether a row of `with_verdicts` counts for an outcome of a rate.
+
+    An outcome is "total" for all errors, or an error class.
+    """
     if outcome == "total":
         return is_overturned()
     return (pl.col("error_class") == outcome).fill_null(False)
@@ -109,7 +119,7 @@ def is_confusion() -> pl.Expr:
 
 
 def _newest(rulings: pl.DataFrame, key: list[str]) -> pl.DataFrame:
-    """One ruling a key: a panel's before an SME's, then the newest."""
+    """One ruling for each key: a panel's before an SME's, then the newest."""
     of_panel = (pl.col("source") == "panel").fill_null(False)
     return rulings.sort(of_panel, "ruled_at", "id").unique(key, keep="last", maintain_order=True)
 
@@ -134,7 +144,7 @@ def _clean_labels(policies: Iterable[PolicyVersion]) -> pl.DataFrame:
 
 
 def _error_class() -> pl.Expr:
-    """As `Area.error_class` has it, unless the SME named a class that labels cannot tell."""
+    """The same rule as `Area.error_class`, unless the SME named a class that does not follow from labels."""
     decided, ruled, clean = pl.col("label"), pl.col("ruled_label"), pl.col("clean_label")
     by_labels = (
         pl.when(decided == ruled)

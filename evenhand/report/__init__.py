@@ -1,1 +1,1 @@
-"""Reports for management and transparency: one model collected once, written as spreadsheet, deck, page or table."""
+"""Reports for management and transparency: one model, written as spreadsheet, deck, page or table."""

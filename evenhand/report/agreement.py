@@ -1,4 +1,4 @@
-"""How far SMEs and a panel agree: what is known of the accuracy of those who judge moderators."""
+"""How often SMEs and a panel agree: the accuracy of those who judge moderators, as far as it is known."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from evenhand.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Cases of the period that a panel checked, and those among them where it gave the SME's label; both at least 0."""
+    """Cases of the period that a panel checked, and how often it gave the SME's label.
 
-    overturns: int  # of the checked cases, those where the SME had overturned the decision
+    All numbers are at least 0.
+    """
+
+    overturns: int  # checked cases in which the SME had overturned the decision
     overturns_upheld: int
-    confirmations: int  # and those where the SME had confirmed it
+    confirmations: int  # checked cases in which the SME had confirmed it
     confirmations_upheld: int
 
 
 def agreement(measure: Measure, store: Store) -> Agreement | None:
-    """What the panel said of the SMEs' rulings inside the window; None where it has said nothing."""
+    """What the panel said about the SMEs' rulings inside the window; None if it has said nothing."""
     found = []
     for sample in measure.samples:
         rows = sample.label

@@ -1,4 +1,4 @@
-"""What the charts of a report show: categories, values and intervals. Unknown rates are gaps, said in words."""
+"""The data of a report's charts: categories, values and intervals. Unknown rates are gaps, with words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """Rates in the order of the chart's categories, as fractions; None where a rate is not known."""
+    """Rates in the order of the chart's categories, as fractions; None if a rate is not known."""
 
     name: str
     rate: tuple[float | None, ...]
@@ -37,12 +37,14 @@ class Chart:
 
     @property
     def empty(self) -> bool:
-        """Whether no rate of it is known, so that there is nothing to draw."""
+        """Whether none of its rates is known, so that there is nothing to draw."""
         return all(rate is None for one in self.series for rate in one.rate)
 
 
 def ceiling(ends: Sequence[float]) -> tuple[float, float]:
-    """Where an axis of rates ends, and the step between its marks, as fractions; the highest of `ends` fits in.
+    """The end of an axis of rates, and the step between its marks, as fractions.
+
+    The highest of `ends` fits on the axis.
 
     >>> ceiling([0.02, 0.09])
     (0.1, 0.02)
@@ -53,12 +55,12 @@ def ceiling(ends: Sequence[float]) -> tuple[float, float]:
 
 
 def scale(chart: Chart) -> tuple[float, float]:
-    """As `ceiling`, for the intervals of a chart."""
+    """The same as `ceiling`, for the intervals of a chart."""
     return ceiling([high for one in chart.series for high in one.high if high is not None])
 
 
 def trend_chart(report: Report) -> Chart:
-    """The error rate over time, a series for each policy version, so that a change of policy is no slope."""
+    """The error rate over time. Each policy version is a series: a change of policy is no slope."""
     starts = _steps(sorted({step.start for step in report.trend}), report.unit)
     versions = list(dict.fromkeys(step.policy_version for step in report.trend))
     found = {(step.start, step.policy_version): step.rates.total for step in report.trend}
@@ -74,7 +76,7 @@ def trend_chart(report: Report) -> Chart:
 
 
 def step_name(start: date, unit: Unit) -> str:
-    """A stretch of the trend in a few letters.
+    """The label of one part of the trend, in a few letters.
 
     >>> step_name(date(2026, 3, 2), "week"), step_name(date(2026, 3, 1), "month")
     ('2 Mar', 'Mar 2026')
@@ -87,7 +89,7 @@ def split_chart(
 ) -> Chart:
     """All errors of these rows of a split, as bars with intervals; names longer than `limit` are shortened.
 
-    With `figures` each name carries its rate and interval, for where no table stands beside the chart.
+    With `figures` each name includes its rate and interval, for a place without a table beside the chart.
     """
     return Chart(
         title=f"Error rate {_interval(report)}",
@@ -110,7 +112,7 @@ def kinds_chart(report: Report, split: Split, rows: Sequence[Rates], *, limit: i
 
 
 def _interval(report: Report) -> str:
-    """The interval of a chart, and what its rates are where that is not the usual."""
+    """The words for a chart's intervals, and for its rates if they are not the usual ones."""
     line = report.asked.line()
     return "with 95% interval" + (f" ({line})" if line else "")
 
@@ -120,7 +122,7 @@ def _axis(report: Report) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """`text`, cut to `limit` characters with an ellipsis where it is longer."""
+    """`text`; if it is longer than `limit` characters, cut to that length with an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
@@ -155,7 +157,10 @@ def _series(name: str, estimates: Sequence[Estimate | None]) -> Series:
 
 
 def _steps(starts: Sequence[date], unit: Unit) -> list[date]:
-    """All weeks or months from the first to the last of `starts`, so that a gap in the data is one in the chart."""
+    """All weeks or months from the first to the last of `starts`.
+
+    So a gap in the data is a gap in the chart.
+    """
     found = [starts[0]]
     while found[-1] < starts[-1]:
         last = found[-1]

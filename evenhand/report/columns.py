@@ -1,4 +1,4 @@
-"""The cells of a report's tables: how an estimate stands in a row. No statistics here."""
+"""The cells of a report's tables: how an estimate is shown in a row. No statistics here."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def rates_columns() -> tuple[Column, ...]:
 
 
 def rates_cells(rates: Rates) -> tuple[Cell, ...]:
-    """Status, all errors, what stands behind them, and each other outcome."""
+    """Status, all errors, the evidence for them, and each other outcome."""
     total = rates.total
     rest = [cell for outcome in list(OUTCOME_NAMES)[1:] for cell in rate_cells(getattr(rates, outcome))]
     return (status(rates), *rate_cells(total), *evidence_cells(total), *rest)
@@ -69,7 +69,10 @@ def status(rates: Rates) -> str:
 
 
 def rate_cells(estimate: Estimate | None) -> tuple[Cell, Cell, Cell]:
-    """Rate, low, high; words instead of a rate that is not known, and no interval where nothing was reviewed."""
+    """Rate, low, high.
+
+    Words stand in place of a rate that is not known. No interval if nothing was reviewed.
+    """
     if estimate is None:
         return None, None, None
     rate = UNKNOWN if estimate.status == "unknown" else estimate.rate
@@ -79,7 +82,7 @@ def rate_cells(estimate: Estimate | None) -> tuple[Cell, Cell, Cell]:
 
 
 def evidence_cells(estimate: Estimate) -> tuple[Cell, ...]:
-    """What stands behind a rate, in the columns EVIDENCE."""
+    """The evidence for a rate, in the columns EVIDENCE."""
     return (
         estimate.n_reviewed,
         estimate.n_eff,

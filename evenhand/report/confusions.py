@@ -21,11 +21,15 @@ class ConfusionRate:
     area: str
     decided: str
     ruled: str
-    share: Estimate  # of all decisions or views of the period; its `errors_found` are those that SMEs, or the panel, saw
+    # share of all decisions or views of the period; its `errors_found` are those that SMEs, or the panel, saw
+    share: Estimate
 
 
 def confusion_rates(measure: Measure, *, top: int) -> tuple[tuple[ConfusionRate, ...], int]:
-    """The `top` pairs that weigh most in the sample, the largest estimated share first; and how many pairs were seen."""
+    """The `top` pairs that weigh most in the sample, and how many pairs were seen.
+
+    The pair with the largest estimated share comes first.
+    """
     pairs = (
         measure.errors()
         .with_columns(pl.col("area", "label", "ruled_label").cast(pl.String))
@@ -42,7 +46,10 @@ def confusion_rates(measure: Measure, *, top: int) -> tuple[tuple[ConfusionRate,
 
 
 def _share(measure: Measure, area: str, label: str, ruled: str) -> Estimate:
-    """The share of all decisions or views inside the window that this pair makes up, as the measure's expert rules."""
+    """The pair's share of all decisions or views inside the window.
+
+    The rulings are those of the measure's expert.
+    """
     sums: Totals | None = None
     for sample in measure.samples:
         frame = sample.part.frame
@@ -76,6 +83,9 @@ def _share(measure: Measure, area: str, label: str, ruled: str) -> Estimate:
 
 
 def _says(reviewed: pl.DataFrame, label: str, error_class: str, ruled: str) -> NDArray[np.bool_]:
-    """Where the ruling in columns `label` and `error_class` takes the decision's label for one that should be `ruled`."""
+    """Where the ruling says that the decision's label should be `ruled`.
+
+    The ruling is in the columns `label` and `error_class`.
+    """
     of_labels = reviewed.select(error_class=error_class).select(is_confusion()).to_series()
     return ((reviewed[label] == ruled).fill_null(False) & of_labels).to_numpy()

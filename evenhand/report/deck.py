@@ -1,4 +1,7 @@
-"""The building blocks of the deck: slides, texts that fit, native charts with intervals, tables over several slides."""
+"""The building blocks of the deck: slides, texts that fit, native charts, and long tables.
+
+Charts have intervals; a long table continues on further slides.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +23,20 @@ from pptx.util import Inches, Pt
 from evenhand.report.charts import Chart, Series, scale
 from evenhand.report.palette import GREY, INK, LINE, PALE
 
-WIDTH, HEIGHT = 13.333, 7.5  # inches, as all lengths here
+WIDTH, HEIGHT = 13.333, 7.5  # inches, like all lengths here
 MARGIN, TOP, BOTTOM = 0.6, 1.35, 6.85
 FULL = WIDTH - 2 * MARGIN
 _LEADING = 1.25  # line height, in font sizes
 _TITLE_SIZES, _TEXT_SIZES = (28, 24, 20), (18, 16, 15, 14, 13, 12)
-_OVER_SEVERAL = 14  # points, of texts that take several slides
-_CELL = 11  # points, of a table
-_SMALL = 9  # points, of sources and reservations
+_OVER_SEVERAL = 14  # points, for texts that continue on several slides
+_CELL = 11  # points, in a table
+_SMALL = 9  # points, for sources and caveats
 _PAD = 0.09
 _CHART = "http://schemas.openxmlformats.org/drawingml/2006/chart"
 
 
 class Deck:
-    """A presentation in the making."""
+    """A presentation that is being built, slide by slide."""
 
     def __init__(self, footer: str) -> None:
         self.pages = Presentation()
@@ -76,7 +79,7 @@ class Deck:
         fill(box.text_frame, texts, size, colour=colour, bold=bold, align=align)
 
     def texts(self, title: str, texts: Sequence[str], notes: str, *, smallest: int = 12) -> None:
-        """Paragraphs in the largest type that fits one slide; from `smallest` points down, on several."""
+        """Paragraphs in the largest type that fits one slide; several slides if `smallest` does not fit."""
         room = BOTTOM - TOP
         sizes = [size for size in _TEXT_SIZES if size >= smallest]
         size = next((s for s in sizes if needed(texts, FULL, s, gap=0.5) <= room), _OVER_SEVERAL)
@@ -97,7 +100,7 @@ class Deck:
     ) -> None:
         """A native chart under the title; lines over time, or bars with the first category on top.
 
-        `whole`: what `data` is a part of, so that all parts have one scale.
+        `whole`: the chart that `data` is a part of, so that all parts have one scale.
         """
         kind = XL_CHART_TYPE.LINE_MARKERS if line else XL_CHART_TYPE.BAR_CLUSTERED
         cells = CategoryChartData(number_format="0.0%")
@@ -149,9 +152,8 @@ class Deck:
         category.has_major_gridlines = False
         if not line:
             category.reverse_order = True
-            value.tick_label_position = (
-                XL_TICK_LABEL_POSITION.HIGH
-            )  # at the bottom, for the order is reversed
+            # at the bottom, for the order is reversed
+            value.tick_label_position = XL_TICK_LABEL_POSITION.HIGH
 
     def table(
         self,
@@ -164,7 +166,10 @@ class Deck:
         caption: str,
         small: Sequence[str] = (),
     ) -> None:
-        """A table on as many slides as it takes; `widths` are shares of the slide, `small` stands at the foot of each."""
+        """A table, on as many slides as needed.
+
+        `widths` are shares of the slide; `small` is the text at the foot of each slide.
+        """
         inches = [FULL * width / sum(widths) for width in widths]
         under = needed([caption], FULL, 13) + 0.15
         foot = needed(small, FULL, _SMALL, gap=0.5)
@@ -214,26 +219,29 @@ def fill(
 
 
 def lines(text: str, width: float, size: float) -> int:
-    """About how many lines `text` takes in a box `width` inches wide, in type of `size` points; rather too many."""
+    """About how many lines `text` needs in a box; rather too many than too few.
+
+    The box is `width` inches wide, the type has `size` points.
+    """
     per_line = width * 72 / size
     taken = sum(1.0 if unicodedata.east_asian_width(sign) in "WF" else 0.49 for sign in text)
     return max(1, math.ceil(taken / per_line))
 
 
 def needed(texts: Sequence[str], width: float, size: float, *, gap: float = 0.0) -> float:
-    """Inches that paragraphs take, with `gap` lines between them."""
+    """The height in inches that paragraphs need, with `gap` lines between them."""
     return sum(lines(text, width, size) * _LEADING + gap for text in texts) * size / 72
 
 
 def clipped(text: str, width: float, height: float, size: float) -> str:
-    """`text`, cut with an ellipsis where it would run out of its box."""
+    """`text`, cut with an ellipsis if it does not fit its box."""
     while text and needed([text], width, size) > height:
         text = text[: max(int(len(text) * 0.9) - 1, 0)].rstrip() + "…" if len(text) > 2 else ""
     return text
 
 
 def paged(texts: Sequence[str], width: float, height: float, size: float) -> list[list[str]]:
-    """Paragraphs by slide; one that is longer than a slide is cut between words, and no word is lost."""
+    """Paragraphs by slide. One that is longer than a slide is cut between words; no word is lost."""
     pages: list[list[str]] = [[]]
     waiting = list(texts)
     while waiting:
@@ -281,7 +289,10 @@ def _add_table(
 
 
 def _add_error_bars(series: Any, data: Series) -> None:
-    """Intervals on a native series; the library has none, so they are written as the schema wants them (c:errBars)."""
+    """Add intervals to a native series.
+
+    The library has no error bars, so they are written in the form of the file's schema (c:errBars).
+    """
     bars = etree.SubElement(series, f"{{{_CHART}}}errBars")
     for name, value in (("errBarType", "both"), ("errValType", "cust"), ("noEndCap", "0")):
         etree.SubElement(bars, f"{{{_CHART}}}{name}", val=value)

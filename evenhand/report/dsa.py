@@ -1,6 +1,7 @@
 """Indicators of accuracy by language, for the transparency reports of the EU's Digital Services Act.
 
-The DSA asks for indicators of automated means. What is measured here are the decisions as ingested; `dsa_words` says so.
+The DSA asks for indicators of automated means. These figures are about the decisions as ingested; `dsa_words`
+says so.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from evenhand.statistics.enforcement import Indicator, precision, recall
 from evenhand.wording.words import OFFICIAL_EU, UNKNOWN, is_language, language, listed, percent, shown
 
 DSA_TITLE = "DSA transparency: indicators of accuracy by language"
-#: The indicators' names in the templates: of the quantitative one in section 1.6, of the qualitative one for the rate of error.
+#: The indicators' names in the templates: the quantitative one in section 1.6, the qualitative one for the
+#: rate of error.
 ACCURACY = "Accuracy of the automated means - Accuracy"
 PRECISION = "Accuracy of the automated means - Precision"
 RECALL = "Accuracy of the automated means - Recall"
@@ -27,7 +29,7 @@ DSA_SOURCES = (
 
 
 def dsa_words(report: Report) -> tuple[str, ...]:
-    """What the DSA table holds, and what it does not."""
+    """What the DSA table contains, and what it does not contain."""
     seen = {rates.domain["language"].split("-")[0].lower() for rates in report.languages.rows}
     without = [language(code) for code in OFFICIAL_EU if code not in seen]
     return (
@@ -48,7 +50,7 @@ def dsa_words(report: Report) -> tuple[str, ...]:
 
 
 def indicator_words(report: Report) -> str:
-    """What precision and recall are of."""
+    """Which decisions precision and recall are about."""
     expert = report.asked.expert
     if report.asked.unit == "views":
         acted = "views of content that moderators enforced on, in decisions as ingested"
@@ -70,7 +72,7 @@ def not_words(report: Report) -> str:
 
 
 def reviewers_words(report: Report) -> str:
-    """What is known of the accuracy of human reviewers: of moderators, and of the SMEs who judge them."""
+    """What is known about the accuracy of human reviewers: moderators, and the SMEs who judge them."""
     total, found = report.overall.total, report.agreement
     words = "Human reviewers. "
     if report.filters:
@@ -104,7 +106,7 @@ def reviewers_words(report: Report) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """What a row of the table is about: all languages, where the domain is empty, or one."""
+    """The languages of a row of the table: all if the domain is empty, else one."""
 
     rates: Rates
     precision: Indicator
@@ -171,7 +173,10 @@ def _figures(scope: Scope) -> tuple[Cell, ...]:
 
 
 def _indicator_cells(found: Indicator, reviewed: int) -> tuple[Cell, Cell, Cell]:
-    """As `rate_cells`: words instead of a rate that there is not, and no interval where nothing was reviewed."""
+    """The same as `rate_cells`, for an indicator.
+
+    Words stand in place of a missing indicator. No interval if nothing was reviewed.
+    """
     if found.status == "measured":
         return found.rate, found.low, found.high
     words = indicator_status(found)
@@ -179,5 +184,5 @@ def _indicator_cells(found: Indicator, reviewed: int) -> tuple[Cell, Cell, Cell]
 
 
 def indicator_status(found: Indicator) -> str:
-    """Whether an indicator is measured, not known yet, or why there is none, in words."""
+    """Whether an indicator is measured, not known yet, or cannot exist and why, in words."""
     return UNKNOWN if found.status == "unknown" else found.status

@@ -1,4 +1,4 @@
-"""How the figures came about, in plain words, from the records of the draws; and what the DSA indicators mean."""
+"""The method in plain words, from the records of the draws; and what the DSA indicators mean."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ def general(report: Report) -> tuple[str, ...]:
 
 
 def skipped_words(report: Report) -> str:
-    """How many drawn cases of the period were skipped, what that assumes, and what the headline would be at both ends."""
+    """How many drawn cases of the period were skipped, what that assumes, and what it could change.
+
+    It gives the headline for both ends: none and all of them overturned.
+    """
     skipped = report.skipped
     if skipped is None:
         return "No drawn case of the period was skipped."
@@ -71,7 +74,7 @@ def skipped_words(report: Report) -> str:
 
 
 def draw_words(drawn: Drawn, names: Names) -> str:
-    """One draw: frame, design, what became of it."""
+    """One draw: its frame, its design, and how far its review is."""
     draw, done = drawn.record, drawn.progress
     period = "of all days"
     if draw.since or draw.until:

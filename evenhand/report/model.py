@@ -1,4 +1,7 @@
-"""The one model of a report: everything that the writers show, collected once. It holds no case text and no person."""
+"""The one model of a report: everything that the writers show, collected once.
+
+It holds no case text and no person.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,12 @@ from evenhand.wording.words import Names, day
 from evenhand.workspace.workspace import Workspace
 
 Unit = Literal["week", "month"]
-#: What a report can be split by. Moderators are left out: it is about guidance, tools and training, not about people.
+#: What a report can be split by. Moderators are left out: a report is about guidance, tools and training, not
+#: about people.
 SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")
 DEFAULT_BY = ("market", "area", "language", "queue", "market+area")
 TOP_CONFUSIONS = 10
-_WEEKS = 26  # of a period, up to which its trend is by week
+_WEEKS = 26  # the longest period, in weeks, whose trend is by week
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +51,17 @@ class Period:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One stretch of the trend: a week or month, or the part of it under one policy version."""
+    """One part of the trend: a week or month, or the part of it under one policy version."""
 
     start: date
     rates: Rates
     policy_version: str
-    new_policy: bool  # the first stretch under a version that the period did not begin with
+    new_policy: bool  # the first part under a version that the period did not begin with
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Rates by the columns `by`: those measured first, the highest on top; the others by name."""
+    """Rates by the columns `by`: first those measured, the highest on top; then the others by name."""
 
     by: tuple[str, ...]
     rows: tuple[Rates, ...]
@@ -65,17 +69,20 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How the period differs from another; `changes` by outcome, empty where there is nothing to compare with."""
+    """How the period differs from another.
+
+    `changes` are by outcome, and empty if there is no rate to compare with.
+    """
 
     period: Period
     before: Rates | None
     changes: Mapping[str, Change]
-    missing: str = ""  # why there is no rate of it
+    missing: str = ""  # why the other period has no rate
 
 
 @dataclass(frozen=True, kw_only=True)
 class VersionChange:
-    """What changed in all errors from one policy version of the period to the next."""
+    """How the rate of all errors changed from one policy version of the period to the next."""
 
     before: Rates
     after: Rates
@@ -85,7 +92,7 @@ class VersionChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Area:
-    """An improvement area: what stands out now, what was taken up, or both."""
+    """An improvement area: it stands out now, somebody works on it, or both."""
 
     where: Mapping[str, str]
     found: ImprovementArea | None
@@ -94,7 +101,7 @@ class Area:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """A draw behind the figures and how far its review is."""
+    """A draw behind the figures, and how far its review is."""
 
     record: DrawRecord
     progress: QueueProgress
@@ -117,29 +124,28 @@ class Report:
     enforced: Mapping[str, float]  # share of the decisions or views that enforce, by language; "" for all
     confusions: tuple[ConfusionRate, ...]
     confusions_seen: int
-    unclear: tuple[
-        Rates, ...
-    ]  # by area and decided label, where SMEs called the policy unclear; most cases first
-    areas: tuple[
-        Area, ...
-    ]  # found by shares of decisions, as one SME would rule, for one look, whatever was asked
+    # by area and decided label, where SMEs called the policy unclear; most cases first
+    unclear: tuple[Rates, ...]
+    # found by shares of decisions, as one SME would rule, for one look, whatever was asked
+    areas: tuple[Area, ...]
     skipped: Skipped | None
     agreement: Agreement | None
     draws: tuple[Drawn, ...]
     model_versions: tuple[str, ...]
     policy_versions: tuple[str, ...]
-    confidence: float  # what a single look was asked for, so that all the question's looks hold with 0.95
+    # the level asked for at a single look, so that the intervals hold with 0.95 at all the question's looks
+    confidence: float
     notes: tuple[Note, ...]
     names: Names
 
     @property
     def asked(self) -> Asked:
-        """The words for its question."""
+        """The words for the report's question."""
         return Asked(question=self.question)
 
     @property
     def filters(self) -> Mapping[str, str]:
-        """The part of the decisions that it is about."""
+        """The filters that say which decisions the report is about."""
         return self.question.filters
 
     def split(self, *by: str) -> Split | None:
@@ -157,11 +163,13 @@ def collect(
     compare: tuple[date | None, date | None] | None = None,
     unit: Unit | None = None,
 ) -> Report:
-    """Everything a report shows of the decisions that `question` asks about (all, without one); its `by` is left aside.
+    """Everything a report shows about the decisions of `question` (by default all decisions).
 
-    `by`: columns of SPLITS, crossed with "+". `compare` is another period, from its first day up to, not including, its last; without
-    it, the period of equal length before the question's, if that has a first day. Raises EstimateError where there is no draw, no
-    ruling in the period or in the one named by `compare`, a column that cannot be split by, or what `estimate_draws` refuses.
+    The question's own `by` is not used. `by`: columns of SPLITS, crossed with "+". `compare` is another
+    period, from its first day up to, not including, its last. Without it, the comparison is with the period
+    of equal length before the question's, if that has a first day. Raises EstimateError if there is no draw,
+    no ruling in the period or in the one named by `compare`, a column that cannot be split by, or if
+    `estimate_draws` raises it.
     """
     question = question or Question()
     crossings = _crossings(by, question.filters)
@@ -221,7 +229,7 @@ def _crossings(by: Sequence[str], filters: Mapping[str, str] | None) -> list[tup
 
 
 def _period(measure: Measure) -> Period:
-    """The window asked for; where an end is open, the first or last day of the decisions in the frames."""
+    """The window asked for; for an open end, the first or last day of the decisions in the frames."""
     asked = measure.question
     days = [part.frame.filter("inside")["decided_at"] for part in measure.parts]
     first = min(times.min() for times in days)  # type: ignore[type-var]  # no frame inside the window is empty
@@ -238,7 +246,7 @@ def _comparison(
     period: Period,
     compare: tuple[date | None, date | None] | None,
 ) -> Comparison | None:
-    """Against the period named, which must have rulings; else against the one before, which may have none."""
+    """Compare with the named period, which must have rulings, or with the one before, which may have none."""
     if compare is None and table.question.since is None:
         return None
     length = period.last - period.first + timedelta(days=1)
@@ -307,13 +315,13 @@ def _split(measure: Measure, by: tuple[str, ...]) -> Split:
 
 
 def _unclear(measure: Measure) -> tuple[Rates, ...]:
-    """Findings about clauses: the labels on whose decisions SMEs called the policy unclear."""
+    """Findings about clauses: the labels where SMEs called the policy unclear."""
     found = [rates for rates in measure.rates(("area", "label")) if rates.policy_unclear.errors_found]
     return tuple(sorted(found, key=lambda rates: -rates.policy_unclear.errors_found))
 
 
 def _areas(taken: Sequence[Improvement], found: Sequence[ImprovementArea]) -> tuple[Area, ...]:
-    """What is at work first, then what nobody has taken up, then what is closed."""
+    """First the areas in work, then those that nobody works on, then the closed ones."""
     now = {tuple(sorted(area.where.items())): area for area in found}
     at_work = [
         Area(where=one.where, found=now.pop(tuple(sorted(one.where.items())), None), taken=one)

@@ -26,11 +26,11 @@ _MEANING = {
     "under_enforcement": "let a violation stand",
     "wrong_policy": "acted under another label than the right one",
 }
-#: For reports whose rates are on another basis than those of the slices.
+#: For reports whose rates have another basis than those of the slices.
 SLICES = (
     "Slices are found by the share of decisions that one SME would overturn, with intervals for one look."
 )
-_NAMED = 5  # slices or places a sentence names before it counts the rest
+_NAMED = 5  # how many slices or places a sentence names before it counts the rest
 
 
 def narrative(report: Report) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def kinds(report: Report) -> tuple[str, str]:
 
 
 def _clauses(report: Report) -> str:
-    """Which clause experts called unclear most often; empty where they called none so."""
+    """The clause that experts called unclear most often; empty if they called none unclear."""
     if not report.unclear:
         return ""
     first, cases = report.unclear[0], report.overall.policy_unclear.errors_found

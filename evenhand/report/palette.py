@@ -1,4 +1,4 @@
-"""The colours of a report, told apart by people who see few; never the only sign of anything."""
+"""The colours of a report. Colour-blind people can tell them apart, and no fact is shown by colour alone."""
 
 from __future__ import annotations
 

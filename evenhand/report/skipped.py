@@ -1,4 +1,7 @@
-"""What skipped cases could change: the headline if none, and if all, of them had been overturned. Nothing else is assumed of them."""
+"""What skipped cases could change: the headline if none, or all, of them had been overturned.
+
+Nothing else is assumed about them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _LEFT = pl.col("skipped") & ~pl.col("ruled")
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """The drawn cases of the period that were skipped and not ruled on, and the two ends of what they could have been."""
+    """The drawn cases of the period that were skipped and not ruled on, and the two ends of their effect."""
 
     cases: int  # at least 1
     if_none: Estimate  # of all errors, as one SME would rule, if none of them had been overturned
@@ -26,9 +29,9 @@ class Skipped:
 
 
 def skipped(ws: Workspace, store: Store, measure: Measure) -> Skipped | None:
-    """The skipped cases inside the measure's window; None where there are none.
+    """The skipped cases inside the measure's window; None if there are none.
 
-    Both ends are of what one SME would overturn: of a skipped case a panel cannot correct anything.
+    Both ends are what one SME would overturn: a panel cannot correct the ruling on a skipped case.
     """
     parts = [(sample.part, *_with_skipped(ws, store, sample.part)) for sample in measure.samples]
     cases = sum(left.height for _, _, left in parts)
@@ -60,7 +63,10 @@ def skipped(ws: Workspace, store: Store, measure: Measure) -> Skipped | None:
 
 
 def _with_skipped(ws: Workspace, store: Store, part: Reviewed) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The frame with the probabilities of what was ruled or skipped; and the skipped cases inside the window, with their place."""
+    """The frame with the probabilities of what was ruled or skipped; and the skipped cases with their place.
+
+    The skipped cases are those inside the window.
+    """
     draw_id = part.draw.draw_id
     items = store.items(draw_id).drop("explanation", "text")
     left = items.filter(_LEFT)

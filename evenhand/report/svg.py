@@ -1,4 +1,7 @@
-"""Small drawings for the page: an interval on a scale, and the trend. Colours come from the page's style sheet."""
+"""Small drawings for the page: an interval on a scale, and the trend.
+
+Their colours come from the page's style sheet.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ _SHAPES = 4  # of the marks, in the order of the policy versions
 
 
 def interval(estimate: Estimate, highest: float, *, modelled: bool = False) -> str:
-    """A point and its interval on a scale from 0 to `highest`; hollow and dashed where modelled, empty where unknown."""
+    """A point and its interval on a scale from 0 to `highest`.
+
+    It is hollow and dashed if modelled, empty if unknown.
+    """
     if estimate.status == "unknown":
         return ""
 
@@ -34,7 +40,10 @@ def interval(estimate: Estimate, highest: float, *, modelled: bool = False) -> s
 
 
 def trend(report: Report) -> str:
-    """The error rate over time with its intervals, a mark and a colour for each policy version; empty if none is known."""
+    """The error rate over time with its intervals; empty if none is known.
+
+    Each policy version has a mark and a colour.
+    """
     data = trend_chart(report)
     if data.empty:
         return ""
@@ -63,7 +72,7 @@ def trend(report: Report) -> str:
 
 
 def legend(report: Report) -> list[tuple[str, str]]:
-    """The mark of each policy version in the trend, as a drawing, and its name."""
+    """The mark of each policy version in the trend, as a drawing, with its name."""
     versions = dict.fromkeys(step.policy_version for step in report.trend)
     return [
         (
@@ -124,7 +133,7 @@ def _series(points: list[tuple[float, float, float, float]], number: int, highes
 
 
 def _mark(x: float, y: float, number: int) -> str:
-    """A circle, square, diamond or triangle: versions are told apart without colour."""
+    """A circle, square, diamond or triangle: the shape tells versions apart without colour."""
     if number == 0:
         return f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4.6"/>'
     corners = (

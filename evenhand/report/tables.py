@@ -53,7 +53,7 @@ def tables(report: Report) -> tuple[Table, ...]:
 
 
 def modelled_words(report: Report) -> str:
-    """What modelled rates are of, where it is not what the report's other rates are of."""
+    """What modelled rates are about, if they are about something else than the report's other rates."""
     return (
         ""
         if report.question.plain
@@ -62,7 +62,7 @@ def modelled_words(report: Report) -> str:
 
 
 def outcome_table(report: Report) -> Table:
-    """The headline: each outcome, and what changed against the period compared with."""
+    """The headline: each outcome, and its change against the other period."""
     compared = report.comparison
     rows: list[tuple[Cell, ...]] = []
     for outcome, name in OUTCOME_NAMES.items():
@@ -176,7 +176,7 @@ def confusion_table(report: Report) -> Table:
 
 
 def unclear_table(report: Report) -> Table:
-    """Findings about the policy: where SMEs could not tell by the clause."""
+    """Findings about the policy: where the clause did not tell SMEs which label is right."""
     rows = [
         (
             report.names.value("area", rates.domain["area"]),
@@ -205,7 +205,7 @@ def unclear_table(report: Report) -> Table:
 
 
 def area_table(report: Report) -> Table:
-    """What stands out, what was taken up, and whether it worked."""
+    """What stands out, what is being done about it, and whether it worked."""
     rows = []
     for area in report.areas:
         found, taken = area.found, area.taken
@@ -258,7 +258,7 @@ def area_table(report: Report) -> Table:
 
 
 def then(area: Area) -> tuple[Cell, Cell, Cell, Cell]:
-    """Rate, low, high and cases reviewed when the slice was taken up."""
+    """Rate, low, high and cases reviewed at the time when work on the slice began."""
     if area.taken is None:
         return None, None, None, None
     noted = area.taken.found
@@ -267,7 +267,7 @@ def then(area: Area) -> tuple[Cell, Cell, Cell, Cell]:
 
 
 def then_words(area: Area) -> str:
-    """That a slice does not stand out now, and what its rate was when it was taken up."""
+    """That a slice does not stand out now, and its rate at the time when work on it began."""
     rate, low, high, reviewed = then(area)
     if not isinstance(rate, float) or not isinstance(low, float) or not isinstance(high, float):
         return "does not stand out now"
@@ -282,7 +282,7 @@ def state(area: Area) -> str:
 
 
 def verdict(area: Area) -> str:
-    """Whether the action worked, as it was measured last."""
+    """Whether the action worked, by the latest measurement."""
     if area.taken is None:
         return ""
     if not area.taken.measured:

@@ -1,4 +1,4 @@
-"""Which writer writes which kind of file."""
+"""Chooses the writer for a kind of file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from pathlib import Path
 from evenhand.errors import UserError
 from evenhand.report.model import Report
 
-#: Ending -> the module that writes it. What a module needs is in the extra "report", and loaded only when it is used.
+#: Ending -> the module that writes it. The libraries of a module are in the extra "report", and are loaded
+#: only when it is used.
 WRITERS = {".xlsx": "write_xlsx", ".pptx": "write_pptx", ".html": "write_html", ".csv": "write_csv"}
 
 
 def writer_for(target: Path) -> Callable[[Report, Path], None]:
-    """The function that writes files like `target`; UserError for another ending, a folder, or where the extra is missing."""
+    """The function that writes files like `target`.
+
+    UserError for another ending, a folder, or if the extra is missing.
+    """
     kind = target.suffix.lower()
     if kind not in WRITERS:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The report as one long table: a row for each rate, with its interval, what stands behind it, and where it belongs."""
+"""The report as one long table: a row for each rate, with its interval, its evidence and its place."""
 
 from __future__ import annotations
 
@@ -22,15 +22,39 @@ from evenhand.wording.words import OUTCOME_NAMES
 from evenhand.workspace.files import write_text
 
 COLUMNS = (
-    "table", "period_first", "period_last", *SPLITS, "step", "outcome", "measure", "rate", "low", "high", "n_reviewed",
-    "n_eff", "errors_found", "population", "status", "method", "reviews_needed", "ruled_label", "verdict", "owner",
-    "cause", "action", "due", "text", "weight", "estimand", "looks",
-)  # fmt: skip
+    "table",
+    "period_first",
+    "period_last",
+    *SPLITS,
+    "step",
+    "outcome",
+    "measure",
+    "rate",
+    "low",
+    "high",
+    "n_reviewed",
+    "n_eff",
+    "errors_found",
+    "population",
+    "status",
+    "method",
+    "reviews_needed",
+    "ruled_label",
+    "verdict",
+    "owner",
+    "cause",
+    "action",
+    "due",
+    "text",
+    "weight",
+    "estimand",
+    "looks",
+)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def neutral(text: str) -> str:
-    """`text` so that no spreadsheet takes it for a formula (OWASP: CSV injection).
+    """`text`, changed so that no spreadsheet takes it for a formula (OWASP: CSV injection).
 
     >>> neutral("=1+1"), neutral("plain")
     ("'=1+1", 'plain')
@@ -49,7 +73,10 @@ def write_csv(report: Report, target: Path) -> None:
 
 
 def rows(report: Report) -> Iterator[dict[str, Any]]:
-    """The rows of the file; a value that there is not is left out, and each rate or change says what it is on."""
+    """The rows of the file. A missing value is left out.
+
+    Each rate or change says what it is a share of, and by whose ruling.
+    """
     for row in _rows(report):
         asked = report.question
         if row["table"] == "improvement areas" or row.get("status") == "modelled":

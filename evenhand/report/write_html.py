@@ -1,4 +1,7 @@
-"""The report as one page: nothing is fetched, it prints, it reads in light and dark and without seeing colours."""
+"""The report as one page.
+
+It fetches nothing, prints well, and can be read in light and dark mode and without seeing colours.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,7 @@ def write_html(report: Report, target: Path) -> None:
 
 
 def _highest(split: Split) -> float:
-    """Where the scale of a split's drawings ends: what is measured and what is modelled fit in."""
+    """The end of the scale of a split's drawings: measured and modelled rates fit in."""
     drawn = [rates.modelled or rates.total for rates in split.rows]
     return ceiling([estimate.high for estimate in drawn if estimate.status != "unknown"])[0]
 
@@ -101,11 +104,11 @@ class Slim:
     title: str
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[tuple[str, str], ...], ...]  # of each cell, what it says and what stands below
+    rows: tuple[tuple[tuple[str, str], ...], ...]  # for each cell: what it says, and the line below it
 
 
 def slim(table: Table) -> Slim:
-    """`table` with a cell for each rate and its interval, without what the page says elsewhere."""
+    """`table` with one cell for each rate and its interval, without what the page says elsewhere."""
     columns, kept = [], []
     for number, column in enumerate(table.columns):
         with_ends = [other.name for other in table.columns[number + 1 : number + 3]] == ["Low", "High"]
@@ -136,7 +139,10 @@ def slim(table: Table) -> Slim:
 
 
 def _says_nothing(table: Table, number: int) -> bool:
-    """Whether a column is empty, or one that matters only where something is unknown, and nothing is."""
+    """Whether a column can be left out.
+
+    It is empty, or matters only if something is unknown and nothing is.
+    """
     usual = {"More reviews needed": 0, "Status": "measured"}.get(table.columns[number].name, "")
     return bool(table.rows) and all(row[number] in (usual, "", None) for row in table.rows)
 

@@ -35,8 +35,8 @@ from evenhand.wording.words import (
 from evenhand.workspace.files import atomic_path
 
 T = TypeVar("T")
-_BARS, _GROUPS = 14, 9  # that a slide holds, single or by kind of error
-_COLUMNS = 6  # of a crossing, on one slide
+_BARS, _GROUPS = 14, 9  # how many bars a slide holds, single or by kind of error
+_COLUMNS = 6  # how many columns of a crossing a slide holds
 
 
 def write_pptx(report: Report, target: Path) -> None:
@@ -271,7 +271,7 @@ def _areas(deck: Deck, report: Report, notes: str) -> None:
 
 
 def _dsa(deck: Deck, report: Report, notes: str) -> None:
-    """The DSA table, with its source and what it is not at the foot of each slide."""
+    """The DSA table; the foot of each slide has the source and says what the figures are not."""
     table = dsa_table(report)
     place = {column.name: number for number, column in enumerate(table.columns)}
     rows = []
@@ -312,7 +312,7 @@ def _with_ends(table: Table, row: Sequence[Cell], at: int) -> str:
 
 
 def _pages(rows: Sequence[T], size: int, title: str) -> list[tuple[Sequence[T], str]]:
-    """`rows` in parts of at most `size`, each with its title; one part where there are none."""
+    """`rows` in parts of at most `size`, each with its title; one part if there are no rows."""
     parts = [rows[start : start + size] for start in range(0, len(rows), size)] or [rows]
     return [
         (part, title if len(parts) == 1 else f"{title} ({number} of {len(parts)})")

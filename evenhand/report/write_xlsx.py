@@ -1,4 +1,4 @@
-"""The report as a spreadsheet: a sheet for each table, with native charts whose bars carry their intervals."""
+"""The report as a spreadsheet: a sheet for each table, and native charts with intervals."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _FORMATS = {
     "decimal": "#,##0",
     "day": "d mmm yyyy",
 }
-_FIRST = 3  # the row, from 0, of the column groups; the names stand below and the data follows
+_FIRST = 3  # the row, from 0, of the column groups; the names are below it and the data follows
 _WIDTHS = {"percent": 9, "points": 12, "count": 11, "decimal": 11, "day": 13}
 _WIDEST = 46
-_GROUP = 24  # letters of a group's name above its columns, from which it takes two lines
+_GROUP = 24  # a group's name with more letters than this needs two lines
 _DATA = "Chart data"
 
 
@@ -51,7 +51,8 @@ class _Sheets:
 
     def __init__(self, book: xlsxwriter.Workbook, report: Report) -> None:
         self.book, self.report = book, report
-        self.blocks: list[tuple[int, Chart]] = []  # of the data sheet: first row, and what stands there
+        # of the data sheet: first row, and the chart whose data is there
+        self.blocks: list[tuple[int, Chart]] = []
         base = {"font_name": "Arial", "font_size": 10, "font_color": INK, "valign": "top"}
         self.base = book.add_format(base)
         self.text = book.add_format({**base, "text_wrap": True, "indent": 1})
@@ -77,7 +78,7 @@ class _Sheets:
         }
 
     def write(self) -> None:
-        """All sheets, in the order in which they are read."""
+        """Write all sheets, in the order in which they are read."""
         texts = narrative(self.report)
         summary = self._texts("Summary", f"Error rates, {self.report.period}", texts)
         for chart, _ in self._trend():
@@ -112,7 +113,7 @@ class _Sheets:
         return sheet
 
     def _table(self, table: Table) -> tuple[Any, int]:
-        """The sheet of a table, and its last row."""
+        """The sheet of a table, and the number of its last row."""
         sheet = self._sheet(sheet_name(table))
         sheet.write_string(0, 0, table.title, self.title)
         sheet.set_row(0, 26)
@@ -169,7 +170,7 @@ class _Sheets:
             sheet.write_number(row, column, value, self.numbers[about.kind])
 
     def _charts(self, table: Table) -> list[tuple[Any, int]]:
-        """The native charts of a table's sheet, and how many pixels high they are."""
+        """The native charts of a table's sheet, and the height of each in pixels."""
         if table.key == "trend":
             return self._trend()
         split = next((s for s in self.report.splits if "+".join(s.by) == table.key), None)
@@ -179,7 +180,7 @@ class _Sheets:
         return [self._bars(chart, split) for chart in data if not chart.empty]
 
     def _chart_data(self) -> None:
-        """The cells that the charts rest on, last in the book."""
+        """The sheet with the charts' data, the last one in the book."""
         sheet = self._sheet(_DATA)
         sheet.set_column(0, 0, 44)
         sheet.set_column(1, 12, 14)
@@ -200,7 +201,7 @@ class _Sheets:
                 sheet.write_string(row, 0, neutral(category), self.text)
 
     def _series(self, chart: Chart) -> list[dict[str, Any]]:
-        """A book's series for each of the chart's, on cells of the data sheet that are set aside for it."""
+        """A native series for each series of the chart, with its cells on the data sheet."""
         first = self.blocks[-1][0] + len(self.blocks[-1][1].categories) + 2 if self.blocks else 0
         self.blocks.append((first, chart))
         top, end = first + 1, first + len(chart.categories)
@@ -224,7 +225,7 @@ class _Sheets:
         ]
 
     def _trend(self) -> list[tuple[Any, int]]:
-        """The chart of the trend; none where no stretch is known."""
+        """The chart of the trend; none if no part is known."""
         data = trend_chart(self.report)
         if data.empty:
             return []
@@ -261,10 +262,16 @@ _FONT = {"name": "Arial", "size": 9, "color": INK}
 def _axis(data: Chart) -> dict[str, Any]:
     highest, step = scale(data)
     return {
-        "name": data.axis, "name_font": {**_FONT, "bold": False}, "num_font": _FONT, "num_format": "0%",
-        "min": 0, "max": highest, "major_unit": step, "line": {"none": True},
+        "name": data.axis,
+        "name_font": {**_FONT, "bold": False},
+        "num_font": _FONT,
+        "num_format": "0%",
+        "min": 0,
+        "max": highest,
+        "major_unit": step,
+        "line": {"none": True},
         "major_gridlines": {"visible": True, "line": {"color": LINE, "width": 0.5}},
-    }  # fmt: skip
+    }
 
 
 def _style(chart: Any, data: Chart, *, legend: bool) -> None:

@@ -24,7 +24,7 @@ def connected(n: int, left: Ints, right: Ints) -> Ints:
     >>> connected(4, np.array([2]), np.array([1])).tolist()
     [0, 1, 1, 3]
     """
-    from scipy.sparse import coo_array  # here: what only names this module starts without scipy
+    from scipy.sparse import coo_array  # imported here, so that importing this module does not load scipy
     from scipy.sparse.csgraph import connected_components
 
     links = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(n, n))
@@ -34,9 +34,9 @@ def connected(n: int, left: Ints, right: Ints) -> Ints:
 
 
 def groups(texts: Sequence[str], named: Sequence[str | None]) -> Ints:
-    """Group code of each case, shape (n,): the same normal form or the same given name means the same group.
+    """Group code of each case, shape (n,): the index of the group's first case.
 
-    The code is the place of the group's first case.
+    Cases with the same normal form or the same given name are in one group.
     """
     first: dict[tuple[str, str], int] = {}
     links = [
@@ -49,16 +49,16 @@ def groups(texts: Sequence[str], named: Sequence[str | None]) -> Ints:
 
 
 def marks(texts: Sequence[str], named: Sequence[str | None]) -> frozenset[str]:
-    """Fingerprints of what ties these cases to others (16 hex digits each), for `unseen`."""
+    """Fingerprints of what connects these cases to others (16 hex digits each), for `unseen`."""
     return frozenset(mark for text, name in zip(texts, named, strict=True) for mark in _marks(text, name))
 
 
 def unseen(
     texts: Sequence[str], named: Sequence[str | None], group: Ints, known: Collection[str]
 ) -> NDArray[np.bool_]:
-    """Which cases a model that learned from the cases of `known` (of `marks`) has not met, shape (n,).
+    """Which cases a model has not seen, shape (n,), if it learned from the cases of `known` (from `marks`).
 
-    `group` of `groups`, same order: one case that was met makes its whole group known.
+    `group` comes from `groups`, same order: if one case of a group was seen, its whole group was.
     """
     cases = zip(texts, named, strict=True)
     met = np.array([any(mark in known for mark in _marks(*case)) for case in cases], bool)
@@ -66,7 +66,7 @@ def unseen(
 
 
 def _keys(text: str, name: str | None) -> list[tuple[str, str]]:
-    """What ties a case to others: its text without decoration, and the conversation it was given."""
+    """What connects a case to others: its text without decoration, and its conversation."""
     return [("text", normal_form(text) or text)] + ([("name", name)] if name else [])
 
 

@@ -1,4 +1,4 @@
-"""Which texts are copies or near copies of one another, among any number of them.
+"""Finds the texts that are copies or near copies of one another, among any number of texts.
 
 Texts are brought to their normal form; what is then equal belongs together. Near copies are found by MinHash
 over character n-grams with banding (Broder 1997; Leskovec, Rajaraman and Ullman, ch. 3) and each candidate
@@ -22,8 +22,8 @@ _BANDS, _ROWS = 24, 3  # a pair at 0.6 becomes a candidate with probability 1 - 
 _SEED = 1
 _BATCH = 20_000
 _PAIRS = 500_000  # pairs whose MinHashes are compared at once
-_NEIGHBOURS = 4  # of a bucket's members, how many earlier ones each is compared with
-_SHORT = 8  # characters of the normal form below which only equal forms belong together
+_NEIGHBOURS = 4  # each member of a bucket is compared with this many earlier ones
+_SHORT = 8  # shorter normal forms, in characters, belong together only if they are equal
 
 
 def group_texts(texts: Sequence[str], *, similar: float = SIMILAR) -> Ints:
@@ -41,7 +41,7 @@ def group_texts(texts: Sequence[str], *, similar: float = SIMILAR) -> Ints:
 
 
 def _group_forms(forms: Sequence[str], similar: float) -> Ints:
-    """Group of each of the different forms, shape (n,): the place of its first member."""
+    """Group of each of the distinct forms, shape (n,): the index of its first member."""
     digests = _min_hashes(forms)
     group = np.arange(len(forms))
     for left, right in _likely_pairs(_bands(digests), digests.astype(np.uint8), similar):
@@ -54,7 +54,7 @@ def _group_forms(forms: Sequence[str], similar: float) -> Ints:
 
 
 def _min_hashes(forms: Sequence[str]) -> NDArray[np.uint64]:
-    """Shape (n, _BANDS * _ROWS)."""
+    """The MinHashes of each form, shape (n, _BANDS * _ROWS)."""
     from rensa import RMinHash
 
     parts = []
@@ -66,7 +66,7 @@ def _min_hashes(forms: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def _bands(digests: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One hash a band, shape (n, _BANDS)."""
+    """One hash for each band, shape (n, _BANDS)."""
     mixed = digests.reshape(len(digests), _BANDS, _ROWS) * np.array(
         [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64
     )

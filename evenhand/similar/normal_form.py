@@ -1,11 +1,11 @@
-"""Texts as they read once tricks and decoration are gone, so that copies of one another are found."""
+"""Texts without tricks and decoration, so that copies of one another are found."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-#: Letters of other scripts that pass for Latin ones, after case folding.
+#: Letters of other scripts that look like Latin ones, after case folding.
 _LOOK_ALIKE = str.maketrans("авеёкмнорстухіјѕԁһӏοαεινρτυχκϲ", "abeekmhopctyxijsdhloaeivptuxkc")
 _LEET = str.maketrans("013457@$", "oieastas")
 _RUN = re.compile(r"(.)\1+", re.DOTALL)
@@ -32,7 +32,8 @@ _KEPT = _Kept()
 def normal_form(text: str) -> str:
     """`text` without case, width, emoji, punctuation, numbers, elongations and look-alike letters.
 
-    For comparing, never for showing. Letters and marks of every script stay.
+    Removed: width, emoji, punctuation, plain numbers and repeated letters. Look-alike letters, and digits
+    used as letters, are replaced. Letters and marks of every script stay.
 
     >>> normal_form("Sooo COOL!!! 😀 123") == normal_form("so cool")
     True

@@ -1,7 +1,7 @@
 """Did an error rate change between two periods or policy versions, or is it noise?
 
-Both rates come from samples that are independent of each other (other decisions, other draws), so the two intervals
-combine without a covariance (MOVER, Newcombe 1998; see `evenhand.statistics.intervals.mover`).
+Both rates come from samples that are independent of each other (other decisions, other draws), so the two
+intervals combine without a covariance (MOVER, Newcombe 1998; see `evenhand.statistics.intervals.mover`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Change:
     difference: float
     low: float
     high: float
-    real: bool  # both rates are measured and the interval leaves 0 out
+    real: bool  # both rates are measured and the interval does not contain 0
     known: bool  # both rates are measured
 
     @property
@@ -40,8 +40,9 @@ class Change:
 def change(a: Estimate, b: Estimate) -> Change:
     """The change from `a` to `b`, two estimates from independent samples, with its 95% interval.
 
-    A rate that is not known yet gives an interval all the same (up to -1 to 1), and never the verdict "real". Sampling noise is
-    all that "within noise" and "real" speak of: who ruled and under which policy is the reader's to judge.
+    A rate that is not known yet gives an interval too (up to -1 to 1), but never the verdict "real". "Within
+    noise" and "real" are only about sampling noise. The reader has to judge who ruled, and under which
+    policy.
     """
     difference, low, high = mover((a.rate, a.low, a.high), (b.rate, b.low, b.high))
     if not a.n_reviewed or not b.n_reviewed:

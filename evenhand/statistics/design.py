@@ -1,10 +1,10 @@
-"""The design of a draw: with which probability each decision is drawn.
+"""The design of a draw: the probability with which each decision is drawn.
 
-Design "take-all and defensive square root": the phi * n highest scores are drawn for certain, the rest with
-probability proportional to sqrt(p (1 - p)), mixed with flat sampling so that no decision is out of reach.
-Units drawn for certain add no variance, so hunting for errors costs budget and never honesty.
-Sources: Zrnic and Candes (2024, arXiv 2403.03208) for sqrt(p (1 - p)); Li, Zrnic and Candes (2025, arXiv 2511.08991) for the
-defensive mix.
+Design "take-all and defensive square root": the phi * n highest scores are drawn for certain. The others are
+drawn with probability proportional to sqrt(p (1 - p)), mixed with flat sampling so that every decision can be
+drawn. Decisions drawn for certain add no variance: searching for errors costs budget, but does not bias the
+rates. Sources: Zrnic and Candes (2024, arXiv 2403.03208) for sqrt(p (1 - p)); Li, Zrnic and Candes (2025,
+arXiv 2511.08991) for the defensive mix.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from evenhand.statistics.belief import believed
 
 PHI_MAX = 0.7  # share of the budget that may be spent on the highest scores
 _EDGE = 1e-6  # a score of exactly 0 or 1 still leaves room for doubt
-_CHUNK = 1 << 17  # numbers at a time, so that what lies between stays in the processor's cache
+_CHUNK = 1 << 17  # numbers at a time, so that intermediate results stay in the processor's cache
 
 
 def capped(size: Floats, n: float) -> Floats:
@@ -30,7 +30,7 @@ def capped(size: Floats, n: float) -> Floats:
     while True:
         sure = size >= 1 / scale
         known, count = count, int(sure.sum())
-        if count == known:  # whoever is sure now was so before
+        if count == known:  # a unit that is certain now stays certain
             out: Floats = np.minimum(size * scale, 1.0)
             out[sure] = 1.0
             return out
@@ -40,11 +40,13 @@ def capped(size: Floats, n: float) -> Floats:
 
 
 class Design:
-    """The choice between hunting and measuring for one frame and budget; what does not depend on it is computed once.
+    """The choice between searching for errors and measuring, for one frame and budget.
 
-    `p` are scores in [0, 1], shape (N,); `floor` the share of flat sampling outside the take-all part, of which `cell_floor` goes
-    evenly to the cells (`cell`: codes from 0) instead of the decisions; `tie` decides which of equal scores are taken for certain,
-    the smallest first (else the first in order). Raises SampleError if `n` is not between 1 and N, or a score is no probability.
+    What does not depend on that choice is computed once. `p` are scores in [0, 1], shape (N,). `floor` is the
+    share of flat sampling outside the take-all part, of which `cell_floor` goes evenly to the cells (`cell`:
+    codes from 0) instead of the decisions. `tie` decides which of equal scores are taken for certain, the
+    smallest first (else the first in order). Raises SampleError if `n` is not between 1 and N, or a score is
+    no probability.
     """
 
     def __init__(
@@ -73,21 +75,24 @@ class Design:
         self._variances: dict[int, float] = {}
 
     def probabilities(self, phi: float) -> Floats:
-        """Inclusion probability of each decision, shape (N,), in (0, 1], sum `n`; `phi` of it on the highest scores."""
+        """Inclusion probability of each decision, shape (N,), in (0, 1]; their sum is `n`.
+
+        The share `phi` of it is spent on the highest scores.
+        """
         return self._probabilities(self._top(phi))
 
     def phi(self, kappa: float) -> float:
         """The largest take-all share whose anticipated variance stays within kappa^2 of a random draw's.
 
-        `kappa` is the half-width to allow relative to a simple random sample of the same size. Raises SampleError if it is not
-        positive.
+        `kappa` is the half-width to allow relative to a simple random sample of the same size. Raises
+        SampleError if it is not positive.
         """
         if not kappa > 0:
             raise SampleError(
                 f"kappa is {kappa}; give a positive number, like 1.0 (never wider than a random draw)"
             )
         mean = float(self.p.mean())
-        if mean in (0.0, 1.0):  # nothing to anticipate: equal scores are no reason to take some for certain
+        if mean in (0.0, 1.0):  # nothing to anticipate: equal scores give no reason to take some for certain
             return 0.0
         limit = kappa**2 * mean * (1 - mean) * len(self.p) ** 2 / self.n
         low, high = 0, len(self.highest)
@@ -99,7 +104,7 @@ class Design:
         return low / self.n
 
     def _top(self, phi: float) -> int:
-        return min(round(phi * self.n), self.n - 1)  # someone must stand for the rest
+        return min(round(phi * self.n), self.n - 1)  # at least one decision must represent the rest
 
     def _probabilities(self, top: int) -> Floats:
         taken = self.highest[:top] if top <= len(self.highest) else _highest(self.p, top, None)
@@ -120,7 +125,10 @@ class Design:
         return pi
 
     def _variance(self, top: int) -> float:
-        """Anticipated variance of the total; the scores are shrunk toward their mean before they are believed."""
+        """Anticipated variance of the total.
+
+        The scores are first shrunk toward their mean.
+        """
         if top not in self._variances:
             pi, mean, total = self._probabilities(top), float(self.p.mean()), 0.0
             for i in range(0, len(pi), _CHUNK):
@@ -131,7 +139,10 @@ class Design:
 
 
 def _highest(p: Floats, count: int, tie: Marks | None) -> Ints:
-    """Indices of the `count` highest scores, the highest first; of equal scores the smallest `tie`, else the first."""
+    """Indices of the `count` highest scores, the highest first.
+
+    Of equal scores the smallest `tie` comes first, or without `tie` the first in order.
+    """
     if count <= 0:
         return np.empty(0, np.int64)
     least = np.partition(p, len(p) - count)[len(p) - count]

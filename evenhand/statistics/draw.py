@@ -1,6 +1,7 @@
-"""The draw itself: a Pareto sample that respects the inclusion probabilities, and what becomes of them if only part is reviewed.
+"""The draw itself: a Pareto sample with given inclusion probabilities.
 
-Source: Rosen (1997) for Pareto sampling.
+It also has the probabilities if only part of the sample is reviewed. Source: Rosen (1997) for Pareto
+sampling.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from scipy.special import expit
 
 from evenhand.statistics.arrays import Floats, Ints, Marks
 
-_CHUNK = 1 << 17  # numbers at a time, so that what lies between stays in the processor's cache
+_CHUNK = 1 << 17  # numbers at a time, so that intermediate results stay in the processor's cache
 
 
 def uniform(salt: str, numbers: Marks) -> Floats:
     """A number in (0, 1) for each of `numbers`, shape (n,), without pattern over numbers or salts.
 
-    Mixed twice (splitmix64: Steele, Lea and Flood 2014) with two keys from SHA-256(salt).
+    Mixed twice (splitmix64: Steele, Lea and Flood 2014), with two keys from SHA-256(salt).
     """
     digest = hashlib.sha256(salt.encode()).digest()
     keys = [np.uint64(int.from_bytes(digest[i : i + 8], "big")) for i in (0, 8)]
@@ -41,9 +42,10 @@ def _mixed(x: Marks) -> Marks:
 def pareto_draw(pi: Floats, u: Floats) -> Ints:
     """Indices of the drawn units in queue order; exactly round(sum pi) of them.
 
-    Units with pi = 1 are in. Of the others those with the smallest keys u/(1-u) * (1-pi)/pi are (Rosen 1997). The queue
-    runs in key order with the certain units, in the order of `u`, spread evenly among them; so the first part of
-    the queue, wherever it is cut, is again a probability sample (`partial_probabilities`).
+    Units with pi = 1 are drawn. Of the others, those with the smallest keys u/(1-u) * (1-pi)/pi are drawn
+    (Rosen 1997). The queue is in key order, and the certain units are spread evenly among the others, in the
+    order of `u`. So the first part of the queue, wherever it ends, is again a probability sample
+    (`partial_probabilities`).
     """
     n = round(float(pi.sum()))
     keys = 1 / pi
@@ -66,8 +68,9 @@ def _spread(n: int) -> Floats:
 def partial_probabilities(pi: Floats, *, sampled: int, certain: int) -> Floats:
     """Inclusion probabilities when only a first part of the queue has been reviewed, shape as `pi`.
 
-    Of the units with pi < 1, `sampled` were reviewed: pi' = c rho / (1 + c rho) with rho = pi / (1 - pi), summing to
-    `sampled`. Of those with pi = 1, `certain` were, in random order: pi' is their share.
+    Of the units with pi < 1, `sampled` were reviewed: pi' = c rho / (1 + c rho) with rho = pi / (1 - pi), and
+    the pi' sum to `sampled`. Of those with pi = 1, `certain` were reviewed, in random order: pi' is their
+    share.
     """
     out = np.empty(len(pi))
     sure = pi >= 1
@@ -78,7 +81,10 @@ def partial_probabilities(pi: Floats, *, sampled: int, certain: int) -> Floats:
 
 
 def _scaled_odds(pi: Floats, m: int) -> Floats:
-    """Odds scaled: c rho / (1 + c rho) with rho = pi / (1 - pi), summing to `m`: Newton on log c, kept between bounds."""
+    """Scaled odds: c rho / (1 + c rho) with rho = pi / (1 - pi); their sum is `m`.
+
+    Solved by Newton's method on log c, kept between bounds.
+    """
     if m <= 0:
         return np.zeros(len(pi))
     if m >= len(pi):

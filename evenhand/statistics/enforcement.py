@@ -1,9 +1,10 @@
-"""Precision and recall of enforcement, from the share of decisions that enforce and the estimates of what went wrong.
+"""Precision and recall of enforcement, from the share of decisions that enforce and the error rates.
 
-With A the share of a domain's decisions that enforce (counted, not estimated), and over and under the shares of all its decisions
-that are over- and under-enforcement: precision = (A - over) / A, recall = (A - over) / (A - over + under). What counts is that
-something was enforced: under a wrong label it still was, and an error that the expert called technical, or put down to
-unclear policy, is neither over- nor under-enforcement. With shares of views instead of decisions, all of it is of views.
+A is the share of a domain's decisions that enforce (counted, not estimated). over and under are the shares of
+all its decisions that are over- and under-enforcement. Then precision = (A - over) / A, recall = (A - over) /
+(A - over + under). What counts is that something was enforced, even under a wrong label. An error that the
+expert called technical, or caused by unclear policy, is neither over- nor under-enforcement. With shares of
+views instead of decisions, all of this is about views.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Span = tuple[float, float, float]  # value, low, high
 
 @dataclass(frozen=True, kw_only=True)
 class Indicator:
-    """Precision or recall and its interval, as fractions in [0, 1]; None where there is nothing to be a share of."""
+    """Precision or recall and its interval, as fractions in [0, 1]; None if the whole is empty."""
 
     rate: float | None
     low: float | None
@@ -29,10 +30,11 @@ class Indicator:
 
 
 def precision(enforced: float, over: Estimate) -> Indicator:
-    """Of what was enforced, the share that should have been: 1 - over / A.
+    """The share of what was enforced that should have been: 1 - over / A.
 
-    `enforced`: A, in [0, 1]; `over`: over-enforcement as a share of all decisions of the domain. The interval is that of `over`
-    turned round, divided by A and cut at 0. Status "unknown" where that of `over` is, "no enforcement" where A is 0.
+    `enforced`: A, in [0, 1]; `over`: over-enforcement as a share of all decisions of the domain. The interval
+    is that of `over` reversed, divided by A and cut at 0. Status "unknown" if that of `over` is, "no
+    enforcement" if A is 0.
     """
     if enforced == 0:
         return Indicator(rate=None, low=None, high=None, status="no enforcement")
@@ -41,12 +43,13 @@ def precision(enforced: float, over: Estimate) -> Indicator:
 
 
 def recall(enforced: float, over: Estimate, under: Estimate) -> Indicator:
-    """Of what should have been enforced, the share that was: 1 / (1 + r), with r = under / (A - over).
+    """The share of what should have been enforced that was: 1 / (1 + r), with r = under / (A - over).
 
-    `enforced` and `over` as of `precision`; `under`: under-enforcement as a share of all decisions of the domain. The interval is
-    that of r (`ratio_interval`) turned round; `over` and `under` are seen on disjoint sets of decisions and taken as independent.
-    Status "unknown" where that of an estimate is that it rests on: `over` alone where all was enforced, `under` alone where
-    nothing was; "no violation found" where, by the estimates, nothing should have been.
+    `enforced` and `over` as in `precision`; `under`: under-enforcement as a share of all decisions of the
+    domain. The interval is that of r (`ratio_interval`) reversed. `over` and `under` come from disjoint sets
+    of decisions and are taken as independent. Status "unknown" if an estimate that it needs is unknown: only
+    `over` is needed if everything was enforced, only `under` if nothing was. Status "no violation found" if,
+    by the estimates, nothing should have been enforced.
     """
     right, least, most = (max(enforced - wrong, 0.0) for wrong in (over.rate, over.high, over.low))
     missed = (under.rate, under.low, under.high) if enforced < 1 else (0.0, 0.0, 0.0)
@@ -60,10 +63,11 @@ def recall(enforced: float, over: Estimate, under: Estimate) -> Indicator:
 
 
 def ratio_interval(first: Span, second: Span) -> tuple[float, float]:
-    """Interval (low, high) of `first` / `second`, each (value, low, high), independent and not below 0; high may be infinite.
+    """Interval (low, high) of the ratio `first` / `second`; high may be infinite.
 
-    The ends x solve (first - x second)^2 = (first - its far end)^2 + x^2 (second - its far end)^2. Infinite at the top
-    where `second` may be 0, and at both ends where it is while `first` is not. Source: Donner and Zou (2012), MOVER-R.
+    Each is (value, low, high), independent and at least 0. The ends x solve (first - x second)^2 = (first -
+    its far end)^2 + x^2 (second - its far end)^2. The high end is infinite if `second` may be 0; both ends
+    are if `second` is 0 and `first` is not. Source: Donner and Zou (2012), MOVER-R.
 
     >>> low, high = ratio_interval((0.10, 0.07, 0.14), (0.50, 0.45, 0.55))
     >>> round(low, 3), round(high, 3)
@@ -72,11 +76,11 @@ def ratio_interval(first: Span, second: Span) -> tuple[float, float]:
     (a, low_a, high_a), (b, low_b, high_b) = first, second
 
     def middle(end_a: float, end_b: float) -> float:
-        """What the numerators of both ends have in common, with the ends that they rest on."""
+        """The common part of the numerators of both ends, for the given ends."""
         inner = (a * b) ** 2 - end_a * (2 * a - end_a) * end_b * (2 * b - end_b)
         return a * b + sqrt(max(inner, 0.0))
 
-    # the lower end in the form that does not divide by high_b (2 b - high_b), which may be 0
+    # this form of the lower end does not divide by high_b (2 b - high_b), which may be 0
     above, below = low_a * (2 * a - low_a), middle(low_a, high_b)
     low = above / below if below > 0 else inf if above > 0 else 0.0
     least = low_b * (2 * b - low_b)

@@ -1,11 +1,14 @@
-"""Error rates from a probability sample: the recalibrated difference estimator, by domain.
+"""Error rates from a probability sample, by domain: the recalibrated difference estimator.
 
-For domain d: rate = (sum over the frame of yhat + sum over the sample of w e) / N, with w = 1 / pi, e = y - yhat and yhat
-the score recalibrated on the sample. The weighted residuals make it right whatever the score is worth; a good
-score makes it narrow. All sums add up, so pooling disjoint frames or regions is an addition (`Totals`).
-Variance: sum of (1 - pi)(w e)^2; where errors come in clusters, the sum over ultimate clusters (Hansen, Hurwitz and Madow
-1953; Sarndal, Swensson and Wretman 1992, 4.6) if that is larger; SME error adds the second phase (ibid. ch. 9).
-Sources: Cassel, Sarndal and Wretman (1976); Angelopoulos et al. (2023, arXiv 2301.09633).
+For domain d: rate = (sum over the frame of yhat + sum over the sample of w e) / N, with w = 1 / pi, e = y -
+yhat, and yhat the score recalibrated on the sample. The weighted residuals keep the rate unbiased however bad
+the score is; a good score makes the interval narrow. All sums add up, so pooling disjoint frames or regions
+is an addition (`Totals`).
+
+Variance: the sum of (1 - pi)(w e)^2. If errors come in clusters, the sum over ultimate clusters (Hansen,
+Hurwitz and Madow 1953; Sarndal, Swensson and Wretman 1992, 4.6), if that is larger. SME error adds the second
+phase (ibid. ch. 9). Sources: Cassel, Sarndal and Wretman (1976); Angelopoulos et al. (2023, arXiv
+2301.09633).
 """
 
 from __future__ import annotations
@@ -24,13 +27,13 @@ from evenhand.statistics.belief import BELIEF
 from evenhand.statistics.intervals import logit_t, wilson_rate
 from evenhand.statistics.ridge_logistic import ridge_logistic
 
-ENOUGH = 30.0  # effective reviews below which a rate is "unknown"
-#: Rulings below which it is as well: what the model adds may not be the better half of the evidence.
+ENOUGH = 30.0  # with fewer effective reviews a rate is "unknown"
+#: With fewer rulings it is "unknown" too: the model must not be the larger part of the evidence.
 RULED = 15
-SMOOTH = 40.0  # degrees of freedom from which logit-t holds; below, Wilson's interval
-CLUSTERS = 10  # reviewed clusters of a domain below which a variance between them cannot be told
+SMOOTH = 40.0  # logit-t holds from this many degrees of freedom; below, Wilson's interval
+CLUSTERS = 10  # with fewer reviewed clusters in a domain, the variance between clusters cannot be estimated
 _EDGE = 1e-6
-_CHUNK = 1 << 17  # decisions at a time, so that what lies between stays in the processor's cache
+_CHUNK = 1 << 17  # decisions at a time, so that intermediate results stay in the processor's cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,7 @@ class Estimate:
     method: Literal["logit-t", "wilson n_eff", "census", "none", "hierarchical"]
     status: Literal["measured", "unknown", "modelled"]
     reviews_needed: int = 0  # about how many more until the rate counts as measured
-    clustering: float = 1.0  # times the standard error if errors did not come in clusters
+    clustering: float = 1.0  # factor on the standard error, relative to errors that do not come in clusters
 
     def __str__(self) -> str:
         if self.status == "modelled":
@@ -62,13 +65,13 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """Sums by domain, each of shape (domains,). Adding two of disjoint frames pools them."""
+    """Sums by domain, each of shape (domains,). Adding those of disjoint frames pools them."""
 
     population: Floats  # decisions
     size: Floats  # sum of x over the frame; x is 1, or the views of the decision
     model: Floats  # sum of x yhat over the frame
     residual: Floats  # sum of w x e over the sample
-    v: Floats  # estimated variance of the sum above: see the module's first lines
+    v: Floats  # estimated variance of the sum above: see the module docstring
     v2: Floats  # sum of squares of the terms of v
     v_plain: Floats  # v if errors did not come in clusters
     anticipated: Floats  # sum over the frame of (1 - pi) / pi * x^2 y* (1 - y*)
@@ -82,7 +85,7 @@ class Totals:
         return Totals(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
     def grouped(self, code: Ints, domains: int) -> Totals:
-        """Totals of domains made of these: `code` of shape as the sums, in [0, domains)."""
+        """The totals of domains that combine these: `code` in [0, domains), of the same shape as the sums."""
         return Totals(
             **{f.name: np.bincount(code, getattr(self, f.name), domains).astype(float) for f in fields(self)}
         )
@@ -93,8 +96,8 @@ class SecondPhase:
     """What a panel said about some of the sample, each of shape (n,), in the order of the sample."""
 
     asked: Bools  # whether the panel ruled
-    chance: Floats  # with which probability it was asked to, in (0, 1]
-    verdict: Floats  # 1 where it found the error; 0 where it did not or was not asked
+    chance: Floats  # the probability with which it was asked to, in (0, 1]
+    verdict: Floats  # 1 if it found the error; 0 if it did not or was not asked
 
 
 def recalibrate(logit_p: Floats, y: Floats, weight: Floats) -> tuple[float, float]:
@@ -132,12 +135,13 @@ def domain_totals(
 ) -> Totals:
     """Sums by domain for one frame and one outcome.
 
-    `p`, `pi`: shape (N,), the whole frame, scores in [0, 1] and inclusion probabilities in (0, 1]. `sample`: indices of the
-    reviewed decisions, shape (n,); `y`: 1 where the SME found the error, shape (n,). `domain`: codes in [0, domains).
-    `possible`: where the error can occur at all (an error class); elsewhere the model's mean is 0. `calibration`: (a, b) to
-    use instead of fitting them. `exposure`: views, shape (N,), to weigh decisions by. `clusters`: codes of shape (n,), like
-    the moderator; the largest variance counts. `second`: a panel's word on part of the sample; the rate is then what the
-    panel would overturn. Raises EstimateError if an inclusion probability is missing, 0 or above 1.
+    `p`, `pi`: shape (N,), the whole frame, scores in [0, 1] and inclusion probabilities in (0, 1]. `sample`:
+    indices of the reviewed decisions, shape (n,); `y`: 1 if the SME found the error, shape (n,). `domain`:
+    codes in [0, domains). `possible`: where the error can occur at all (an error class); elsewhere the
+    model's mean is 0. `calibration`: (a, b) to use instead of fitting them. `exposure`: views, shape (N,), as
+    weights of the decisions. `clusters`: codes of shape (n,), like the moderator; the largest variance
+    counts. `second`: a panel's rulings on part of the sample; the rate is then what the panel would overturn.
+    Raises EstimateError if an inclusion probability is missing, 0 or above 1.
     """
     code = np.zeros(len(p), np.int64) if domain is None else domain
     inside = None if possible is None else possible[sample]
@@ -145,13 +149,24 @@ def domain_totals(
     return frame_totals(
         p, pi, fit, domain=code, domains=domains, possible=possible, exposure=exposure
     ) + sample_totals(
-        p[sample], pi[sample], y, fit, domain=code[sample], domains=domains, possible=inside,
-        exposure=None if exposure is None else exposure[sample], clusters=clusters, second=second,
-    )  # fmt: skip
+        p[sample],
+        pi[sample],
+        y,
+        fit,
+        domain=code[sample],
+        domains=domains,
+        possible=inside,
+        exposure=None if exposure is None else exposure[sample],
+        clusters=clusters,
+        second=second,
+    )
 
 
 def calibrated(p: Floats, pi: Floats, y: Floats, possible: Bools | None) -> tuple[float, float]:
-    """(a, b) of `recalibrate` from the sample, each of shape (n,); of the decisions where the error is `possible`."""
+    """(a, b) of `recalibrate` from the sample; all arrays of shape (n,).
+
+    Only decisions where the error is `possible` are used.
+    """
     possible = np.ones(len(p), bool) if possible is None else possible
     log_odds = logit(np.clip(p[possible], _EDGE, 1 - _EDGE))
     return recalibrate(log_odds, y[possible], 1 / pi[possible])
@@ -167,13 +182,16 @@ def frame_totals(
     possible: Bools | None = None,
     exposure: Floats | None = None,
 ) -> Totals:
-    """The sums over the frame, those over the sample left at 0; one pass, arguments and errors as of `domain_totals`."""
+    """The sums over the frame; those over the sample are 0.
+
+    One pass. Arguments and errors are those of `domain_totals`.
+    """
     size, step = np.zeros((6, domains)), max(_CHUNK, domains)
     yhats = able = 0.0
     for i in range(0, len(p), step):
         part = slice(i, i + step)
         chance, code = pi[part], domain[part]
-        if not (chance.min() > 0 and chance.max() <= 1):  # also where one is missing
+        if not (chance.min() > 0 and chance.max() <= 1):  # also fails if one is missing
             raise EstimateError(
                 "some decisions have no inclusion probability above 0 (a top-k list, or a batch chosen by hand);"
                 " only a draw made by `evenhand draw` yields an error rate"
@@ -196,9 +214,20 @@ def frame_totals(
     b, c = BELIEF, (1 - BELIEF) * mean
     anticipated = (c - c**2) * size[3] + (b - 2 * b * c) * size[4] - b**2 * size[5]
     return Totals(
-        population=size[0], size=size[1], model=size[2], anticipated=anticipated, residual=none, v=none, v2=none,
-        v_plain=none, reviewed=none, found=none, found_at_random=none, shown_wrong=none, shown_right=none,
-    )  # fmt: skip
+        population=size[0],
+        size=size[1],
+        model=size[2],
+        anticipated=anticipated,
+        residual=none,
+        v=none,
+        v2=none,
+        v_plain=none,
+        reviewed=none,
+        found=none,
+        found_at_random=none,
+        shown_wrong=none,
+        shown_right=none,
+    )
 
 
 def sample_totals(
@@ -214,7 +243,10 @@ def sample_totals(
     clusters: Sequence[Ints] = (),
     second: SecondPhase | None = None,
 ) -> Totals:
-    """The sums over the sample, those over the frame left at 0; all arguments of shape (n,), else as of `domain_totals`."""
+    """The sums over the sample; those over the frame are 0.
+
+    All arguments have shape (n,); the rest is as in `domain_totals`.
+    """
     x = np.ones(len(p)) if exposure is None else exposure
     w = x / pi
     yhat = _modelled(p, calibration) * (1.0 if possible is None else possible)
@@ -230,7 +262,10 @@ def sample_totals(
         v, v2 = np.where(wide > v, wide, v), np.where(wide > v, wide2, v2)
     none = np.zeros(domains)
     return Totals(
-        population=none, size=none, model=none, anticipated=none,
+        population=none,
+        size=none,
+        model=none,
+        anticipated=none,
         residual=over_sample(w * e),
         v=v,
         v2=v2,
@@ -240,7 +275,7 @@ def sample_totals(
         found_at_random=over_sample(found * (pi < 1)),
         shown_wrong=over_sample(found * x),
         shown_right=over_sample(right * x),
-    )  # fmt: skip
+    )
 
 
 def _modelled(p: Floats, calibration: tuple[float, float]) -> Floats:
@@ -251,7 +286,10 @@ def _modelled(p: Floats, calibration: tuple[float, float]) -> Floats:
 def _verdicts(
     y: Floats, yhat: Floats, weight: Floats, pi: Floats, second: SecondPhase | None
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Shown wrong, shown right, residual, and the variance that asking the panel about a part adds; each (n,)."""
+    """Shown wrong, shown right, residual, and the variance added by asking the panel about a part only.
+
+    Each has shape (n,).
+    """
     if second is None:
         return y, 1 - y, y - yhat, np.zeros(len(y))
     correction = np.where(second.asked, (second.verdict - y) / second.chance, 0.0)
@@ -260,7 +298,7 @@ def _verdicts(
 
 
 def _spread(there: Ints, terms: Floats, more: Floats, domains: int) -> tuple[Floats, Floats]:
-    """Sum of squared terms and of the squares' squares by domain; each decision stands for itself."""
+    """Sum of squared terms and of their squares, by domain; each decision counts by itself."""
     n = len(terms)
     squares = terms**2 * (n / (n - 1) if n > 1 else 1.0) + more
     return (
@@ -272,7 +310,10 @@ def _spread(there: Ints, terms: Floats, more: Floats, domains: int) -> tuple[Flo
 def _clustered_spread(
     there: Ints, codes: Ints, terms: Floats, more: Floats, domains: int
 ) -> tuple[Floats, Floats]:
-    """The same with the terms of a cluster added up before they are squared; 0 where clusters are too few."""
+    """The same as `_spread`, but the terms of a cluster are added up before they are squared.
+
+    0 if there are too few clusters.
+    """
     pairs, place = np.unique(np.stack([there, codes]), axis=1, return_inverse=True)
     owner, place = pairs[0].astype(np.int64), place.ravel()
     count = np.bincount(owner, minlength=domains).astype(float)
@@ -287,11 +328,11 @@ def _clustered_spread(
 
 
 def estimates(totals: Totals, *, confidence: float = 0.95) -> list[Estimate]:
-    """One Estimate a domain.
+    """One Estimate for each domain.
 
-    What the reviews have shown already bounds rate and interval: a domain holds at least the errors found and at most all
-    but the decisions found right.
-    Interval: logit-t if at least 20 errors outside the take-all part carry it (df >= 40), else Wilson with n_eff.
+    The reviews also bound rate and interval: a domain has at least the errors found, and at most all
+    decisions minus those found right. Interval: logit-t if at least 20 errors outside the take-all part
+    support it (df >= 40), else Wilson with n_eff.
     """
     size = np.where(totals.size > 0, totals.size, 1.0)
     mean = totals.model / size
@@ -316,10 +357,11 @@ def estimates(totals: Totals, *, confidence: float = 0.95) -> list[Estimate]:
 
 
 def _effective(rate: Floats, variance: Floats, mean: Floats, anticipated: Floats) -> Floats:
-    """Reviews of a random draw with the same variance; infinite where nothing is left to chance.
+    """Reviews of a random draw with the same variance; infinite if nothing is left to chance.
 
-    The harmonic mean of what the sample says and what the model anticipates: the sample's word alone is small just when
-    the rate is, and covers too seldom; the model's alone is blind where the model is.
+    It is the harmonic mean of what the sample says and what the model anticipates. The sample's variance
+    alone is too small just when the rate is, so its intervals cover too seldom; the model's alone misses what
+    the model misses.
     """
     from_model = mean * (1 - mean) / np.maximum(anticipated, 1e-300)
     from_sample = rate * (1 - rate) / np.maximum(variance, 1e-300)
@@ -341,9 +383,15 @@ def _estimate(
         )
     if reviewed == 0:
         return Estimate(
-            rate=rate, low=0.0, high=1.0, n_eff=0.0, method="none", status="unknown",
-            reviews_needed=min(population, int(ENOUGH)), **common,
-        )  # fmt: skip
+            rate=rate,
+            low=0.0,
+            high=1.0,
+            n_eff=0.0,
+            method="none",
+            status="unknown",
+            reviews_needed=min(population, int(ENOUGH)),
+            **common,
+        )
     known = reviewed >= RULED and n_eff >= ENOUGH
     more = 0 if known else max(1, RULED - reviewed, int(np.ceil(reviewed * (ENOUGH / max(n_eff, 0.5) - 1))))
     return Estimate(

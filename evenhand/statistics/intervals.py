@@ -1,4 +1,4 @@
-"""Intervals for error rates: logit-t where it rests on enough errors, Wilson with an effective n elsewhere."""
+"""Intervals for error rates: logit-t if there are enough errors, else Wilson with an effective n."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def wilson(wrong: int, n: int, *, confidence: float = 0.95) -> tuple[float, floa
 
 
 def wilson_rate(rate: ArrayLike, n_eff: ArrayLike, *, confidence: float = 0.95) -> tuple[Floats, Floats]:
-    """Wilson's interval around `rate` as if it came from `n_eff` reviews (Franco et al. 2019, PMC6690503)."""
+    """Wilson's interval for `rate`, as if it came from `n_eff` reviews (Franco et al. 2019, PMC6690503)."""
     x, n = np.asarray(rate, float), np.clip(np.asarray(n_eff, float), 1e-9, 1e12)
     z = norm.ppf(0.5 + confidence / 2)
     centre = (x + z * z / (2 * n)) / (1 + z * z / n)
@@ -39,7 +39,10 @@ def wilson_rate(rate: ArrayLike, n_eff: ArrayLike, *, confidence: float = 0.95) 
 def logit_t(
     rate: ArrayLike, variance: ArrayLike, df: ArrayLike, *, confidence: float = 0.95
 ) -> tuple[Floats, Floats]:
-    """Student interval on the logit scale, mapped back: expit(logit(rate) +- t * sqrt(V) / (rate (1 - rate)))."""
+    """Student interval on the logit scale, mapped back.
+
+    expit(logit(rate) +- t * sqrt(V) / (rate (1 - rate))).
+    """
     x = np.clip(np.asarray(rate, float), 1e-7, 1 - 1e-7)
     t = student.ppf(0.5 + confidence / 2, np.maximum(np.asarray(df, float), 1))
     half = t * np.sqrt(np.maximum(np.asarray(variance, float), 1e-18)) / (x * (1 - x))

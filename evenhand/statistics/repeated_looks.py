@@ -1,9 +1,10 @@
-"""Intervals that stay valid however often one looks at them while rulings come in.
+"""Intervals that stay valid if people look at them repeatedly while rulings come in.
 
-A 95% interval promises 95% for one look. Who looks every day and stops at a look they like is wrong far more often. Both ways here
-widen the usual interval by asking it for a higher confidence, so it keeps its shape in small samples: a confidence sequence for
-daily looks without an end (Waudby-Smith et al. 2021, arXiv 2103.06476: asymptotic, normal mixture), or a fixed number of weekly
-looks (Bonferroni), which is a little narrower.
+A 95% interval promises 95% for one look. People who look every day, and stop at a look that they like, are
+wrong far more often. Both ways here widen the usual interval by asking for a higher confidence, so that it
+keeps its shape in small samples: a confidence sequence for daily looks without an end (Waudby-Smith et al.
+2021, arXiv 2103.06476: asymptotic, normal mixture), or a fixed number of weekly looks (Bonferroni), which is
+a little narrower.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from evenhand.errors import EstimateError
 
 @dataclass(frozen=True, kw_only=True)
 class Looks:
-    """How often an interval may be looked at while rulings come in: once, every day, or at so many weekly looks.
+    """How often an interval may be looked at while rulings come in.
 
-    Raises EstimateError if both kinds are asked for, or weeks below 1.
+    Once, every day, or at a number of weekly looks. Raises EstimateError if both kinds are asked for, or
+    weeks below 1.
     """
 
     daily: bool = False
@@ -35,7 +37,10 @@ class Looks:
             raise EstimateError(f"{self.weeks} weekly looks; give at least 1")
 
     def confidence(self, days: int) -> float:
-        """What to ask a one-look interval for, in (0, 1), so that all these looks hold with 95%; `days` with rulings so far."""
+        """The confidence to ask of a one-look interval, in (0, 1), so that all these looks hold with 95%.
+
+        `days` is the number of days with rulings so far.
+        """
         if self.daily:
             return daily_confidence(days)
         return 0.95 if self.weeks is None else weekly_confidence(self.weeks)
@@ -51,9 +56,10 @@ DAY_THAT_COUNTS = 28  # the daily look at which the sequence is narrowest, relat
 
 
 def daily_critical_value(days: int, *, confidence: float = 0.95, narrowest: int = DAY_THAT_COUNTS) -> float:
-    """How many standard errors the interval reaches out after `days` days of about equal work, so that all daily looks hold.
+    """The half-width of the interval in standard errors after `days` days, so that all daily looks hold.
 
-    `narrowest` must be fixed before the first look. Raises EstimateError if `days` or `narrowest` is below 1.
+    The days have about equal work. `narrowest` must be fixed before the first look. Raises EstimateError if
+    `days` or `narrowest` is below 1.
 
     >>> round(daily_critical_value(28) / 1.96, 2)
     1.55
@@ -67,15 +73,18 @@ def daily_critical_value(days: int, *, confidence: float = 0.95, narrowest: int 
 
 
 def daily_confidence(days: int, *, confidence: float = 0.95, narrowest: int = DAY_THAT_COUNTS) -> float:
-    """The confidence to ask a one-look interval for after `days` days, so that with `confidence` no daily look is wrong."""
+    """The confidence to ask of a one-look interval after `days` days.
+
+    Then, with probability `confidence`, no daily look is wrong.
+    """
     value = daily_critical_value(days, confidence=confidence, narrowest=narrowest)
     return 1 - 2 * float(norm.sf(value))
 
 
 def weekly_confidence(weeks: int, *, confidence: float = 0.95) -> float:
-    """The confidence to ask each of `weeks` weekly intervals for, so that with `confidence` none is wrong (Bonferroni).
+    """The confidence to ask of each of `weeks` weekly intervals (Bonferroni).
 
-    Raises EstimateError if `weeks` is below 1.
+    Then, with probability `confidence`, none of them is wrong. Raises EstimateError if `weeks` is below 1.
 
     >>> round(weekly_confidence(12), 4)
     0.9958

@@ -1,4 +1,7 @@
-"""Logistic regression with a normal prior on every coefficient: the one Newton that all fits here use."""
+"""Logistic regression with a normal prior on every coefficient.
+
+All fits of this room use it.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,24 @@ from scipy.special import expit
 from evenhand.statistics.arrays import Floats
 
 _ROUNDS = 25
-_SMALL = 1e-8  # a step below which the mode is found
+_SMALL = 1e-8  # a smaller step means that the mode is found
 
 
 def ridge_logistic(
-    design: Floats, y: Floats, *, centre: Floats, precision: Floats, start: Floats, weight: Floats | None = None,
+    design: Floats,
+    y: Floats,
+    *,
+    centre: Floats,
+    precision: Floats,
+    start: Floats,
+    weight: Floats | None = None,
     offset: float = 0.0,
-) -> tuple[Floats, Floats]:  # fmt: skip
+) -> tuple[Floats, Floats]:
     """The mode of the coefficients, shape (k,), and the Hessian there, shape (k, k).
 
-    `design`: (n, k); `y`: (n,), in [0, 1]; `centre` and `precision` of the prior: (k,); `start`: where to begin, (k,); `weight`:
-    (n,), 1 by default. Step halving, so it cannot diverge where plain Newton does.
+    `design`: (n, k); `y`: (n,), in [0, 1]; `centre` and `precision` of the prior: (k,); `start`: first
+    coefficients, (k,); `weight`: (n,), 1 by default. It halves steps that go too far, so it cannot diverge as
+    plain Newton does.
     """
     weight = np.ones(len(y)) if weight is None else weight
 

@@ -1,10 +1,14 @@
-"""Cells with hardly any reviews, from a model: what similar cells say about them, labelled "modelled" wherever it is shown.
+"""Rates from a model for cells with hardly any reviews, from what similar cells say.
 
-Logistic, with the score's slope within and between cells, intercept and slope by area, intercept by market and by cell;
-the spread of each kind of effect is estimated from all cells. Fitted without weights: who was drawn depends on score and cell
-alone, and both are in the model. Unlike `evenhand.statistics.estimator` it rests on that model: it is right on average over cells, and pulls
-cells with a rate below 1% up, which its interval then covers too seldom. So it never replaces a direct rate, never enters a
-ranking and never raises an alarm. Sources: Gelman and Hill (2007) for the model; MacKay (1992) for the spreads.
+They are labelled "modelled" wherever they are shown. The model is logistic: the score's slope within and
+between cells, intercept and slope by area, intercept by market and by cell. The spread of each kind of effect
+is estimated from all cells. The fit has no weights: who was drawn depends on score and cell alone, and both
+are in the model.
+
+Unlike `evenhand.statistics.estimator`, these rates depend on the model. They are right on average over cells,
+but too high for cells with a rate below 1%, and their interval covers such a rate too seldom. So a modelled
+rate never replaces a direct rate, never enters a ranking and never raises an alarm. Sources: Gelman and Hill
+(2007) for the model; MacKay (1992) for the spreads.
 """
 
 from __future__ import annotations
@@ -19,10 +23,10 @@ from evenhand.statistics.intervals import logit_t
 from evenhand.statistics.ridge_logistic import ridge_logistic
 
 _EDGE = 1e-6
-_BINS = 300  # of log-odds a cell: exact enough, and the frame is passed over once
-_DF = 20.0  # of the interval
+_BINS = 300  # bins of log-odds for each cell: exact enough, and one pass over the frame is enough
+_DF = 20.0  # degrees of freedom of the interval
 _ROUNDS = 12
-#: Kinds of effect: first spread (variance), and a, b of its inverse-gamma prior; None where the spread stays.
+#: Kinds of effect: first spread (variance), and a, b of its inverse-gamma prior; None if the spread is fixed.
 _KINDS: tuple[tuple[float, tuple[float, float] | None], ...] = (
     (4.0, None),  # overall level
     (0.25, None),  # slopes within and between cells
@@ -36,10 +40,10 @@ _AREA, _AREA_SLOPE, _MARKET, _CELL = range(2, 6)
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """The frame in short: log-odds of the scores by cell, in bins.
+    """A summary of the frame: log-odds of the scores by cell, in bins.
 
-    `cell`, `count`, `log_odds`: shape (bins,), the bin's cell, its decisions and their mean log-odds. `market`, `area`: shape
-    (cells,), codes from 0 of the market and the area of each cell.
+    `cell`, `count`, `log_odds`: shape (bins,), the bin's cell, its decisions and their mean log-odds.
+    `market`, `area`: shape (cells,), codes from 0 of the market and the area of each cell.
     """
 
     cell: Ints
@@ -50,12 +54,12 @@ class Cells:
 
     @property
     def size(self) -> Floats:
-        """Decisions of each cell."""
+        """The number of decisions in each cell."""
         return np.asarray(np.bincount(self.cell, self.count, len(self.market)), float)
 
 
 def in_bins(p: Floats, cell: Ints, *, market: Ints, area: Ints) -> Cells:
-    """The frame in short; `p` and `cell` of shape (N,), every cell with at least one decision."""
+    """The summary of the frame; `p` and `cell` of shape (N,), every cell with at least one decision."""
     x = logit(np.clip(p, _EDGE, 1 - _EDGE))
     edges = np.quantile(x, np.linspace(0, 1, _BINS + 1))[1:-1]
     key = cell * _BINS + np.searchsorted(edges, x, side="right")
@@ -74,7 +78,8 @@ def in_bins(p: Floats, cell: Ints, *, market: Ints, area: Ints) -> Cells:
 def modelled_rates(cells: Cells, p: Floats, cell: Ints, y: Floats) -> tuple[Floats, Floats, Floats]:
     """Rate, low and high of each cell, shape (cells,), from the reviewed: `p`, `cell` and `y` of shape (n,).
 
-    The errors found count as they are; the model speaks of the others. A cell without any review gets a rate too.
+    The errors found count as they are; the model estimates the others. A cell without any review gets a rate
+    too.
     """
     size = cells.size
     overall = float((cells.count * cells.log_odds).sum() / size.sum())
@@ -98,7 +103,10 @@ def modelled_rates(cells: Cells, p: Floats, cell: Ints, y: Floats) -> tuple[Floa
 
 
 def _design(cells: Cells, cell: Ints, x: Floats, between: Floats) -> tuple[Floats, Ints]:
-    """Columns of the model for rows in `cell` with log-odds `x` around their cell's mean; the kind of each column."""
+    """The columns of the model for rows in `cell`, and the kind of each column.
+
+    The rows have log-odds `x` around their cell's mean.
+    """
     areas, markets, count = int(cells.area.max()) + 1, int(cells.market.max()) + 1, len(cells.area)
     kind = np.repeat(range(6), (1, 2, areas, areas, markets, count)).astype(np.int64)
     start = np.searchsorted(kind, range(6))
@@ -114,7 +122,7 @@ def _design(cells: Cells, cell: Ints, x: Floats, between: Floats) -> tuple[Float
 def _fit(design: Floats, kind: Ints, y: Floats, offset: float) -> tuple[Floats, Floats]:
     """Posterior mode and covariance (Laplace); the spreads by MacKay's update."""
     centre = np.zeros(len(kind))
-    centre[[1, 2]] = 1.0  # both slopes: the score is taken at its word until the rulings say otherwise
+    centre[[1, 2]] = 1.0  # both slopes are 1 at first: the score is believed until the rulings say otherwise
     spread = np.array([first for first, _ in _KINDS])
     beta: Floats = centre.copy()
     covariance: Floats = np.eye(len(kind))

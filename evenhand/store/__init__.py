@@ -1,6 +1,6 @@
-"""The store: what people touch. SQLite embedded by default, PostgreSQL for a team.
+"""The store keeps what people work on. SQLite embedded by default, PostgreSQL for a team.
 
-`Store` loads at its first use, so that importing a room that knows it costs no database library.
+`Store` is loaded at its first use, so that importing a room that uses it does not load a database library.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What a person did with a case of a batch, a ruling or a skip, and taking it back: both stay on record."""
+"""A person's acts on a case of a batch, a ruling or a skip, and taking them back: both stay on record."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from evenhand.store.tables import AssignmentRow, ItemRow, RulingRow, SkipRow, Sk
 
 
 class ActMethods(StoreBase):
-    """Skipping a case, the last act of a person, and the way back from either."""
+    """Skipping a case, finding a person's last act, and taking either act back."""
 
     def skip_item(self, draw_id: str, decision: str, *, sme_id: str, reason: str, at: datetime) -> None:
         """Leave an item out, with the reason; it counts as missing in the estimate.
 
-        SampleError if it is not in the draw; UserError if somebody has ruled on it meanwhile, and nothing is stored.
+        SampleError if it is not in the draw; UserError if somebody has ruled on it meanwhile, and nothing is
+        stored.
         """
         with self._writing() as session:
             if session.get(ItemRow, (draw_id, decision)) is None:
@@ -32,14 +33,20 @@ class ActMethods(StoreBase):
             note(session, "skip", decision, by=sme_id, at=at, details=details)
 
     def skip_count(self) -> tuple[int, int]:
-        """How many skips were ever stored, and how many of them taken back: both only grow, so a change of either shows."""
+        """How many skips were ever stored, and how many of them were taken back.
+
+        Both numbers only grow, so any change shows in them.
+        """
         with self._reading() as session:
             stored = session.scalar(select(func.count()).select_from(SkipRow))
             undone = session.scalar(select(func.count()).select_from(SkipUndoRow))
         return int(stored or 0), int(undone or 0)
 
     def last_act(self, draw_id: str, *, sme_id: str) -> Act | None:
-        """What this SME did last in the batch and has not taken back: the newest current ruling or skip, by its time."""
+        """The SME's last act in the batch that they have not taken back.
+
+        That is the newest current ruling or skip, by its time.
+        """
         rulings = (
             select(RulingRow)
             .where(RulingRow.draw_id == draw_id, RulingRow.sme_id == sme_id, is_current(draw_id))
@@ -53,15 +60,28 @@ class ActMethods(StoreBase):
         with self._reading() as session:
             ruling, skip = session.scalar(rulings.limit(1)), session.scalar(skips.limit(1))
         if skip is not None and (ruling is None or skip.at >= ruling.ruled_at):
-            return Act(kind="skip", act_id=skip.id, draw_id=draw_id, decision_id=skip.decision_id, at=skip.at,
-                       reason=skip.reason)  # fmt: skip
+            return Act(
+                kind="skip",
+                act_id=skip.id,
+                draw_id=draw_id,
+                decision_id=skip.decision_id,
+                at=skip.at,
+                reason=skip.reason,
+            )
         if ruling is None or ruling.decision_id is None:
             return None
-        return Act(kind="ruling", act_id=ruling.id, draw_id=draw_id, decision_id=ruling.decision_id, at=ruling.ruled_at,
-                   label=ruling.label, error_class=ruling.error_class)  # fmt: skip
+        return Act(
+            kind="ruling",
+            act_id=ruling.id,
+            draw_id=draw_id,
+            decision_id=ruling.decision_id,
+            at=ruling.ruled_at,
+            label=ruling.label,
+            error_class=ruling.error_class,
+        )
 
     def undo_ruling(self, ruling_id: int, *, by: str) -> None:
-        """Take a ruling of one's own back; its case is theirs again. The ruling stays on record.
+        """Take back one's own ruling; its case is theirs again. The ruling stays on record.
 
         UserError if it is not there, is somebody else's or was taken back already.
         """
@@ -79,7 +99,7 @@ class ActMethods(StoreBase):
                 _hand_back(session, row.draw_id, row.decision_id, by, at)
 
     def undo_skip(self, skip_id: int, *, by: str) -> None:
-        """Take a skip of one's own back; its case is theirs again. The skip stays on record.
+        """Take back one's own skip; its case is theirs again. The skip stays on record.
 
         UserError if it is not there, is somebody else's or was taken back already.
         """
@@ -102,7 +122,7 @@ def _check_own(what: str, act_id: int, owner: str, by: str) -> None:
 
 
 def _hand_back(session: Session, draw_id: str, decision: str, user_id: str, at: datetime) -> None:
-    """The case goes to who took their act back, and before any other that they have."""
+    """The case goes to the person who took their act back, before any other case they have."""
     key = AssignmentRow.draw_id == draw_id, AssignmentRow.decision_id == decision
     newest = session.scalar(select(func.max(AssignmentRow.turn)).where(*key))
     turn = 0 if newest is None else newest + 1

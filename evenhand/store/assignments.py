@@ -1,4 +1,4 @@
-"""Handing out the cases of a batch: each to one SME at a time, in queue order."""
+"""Hands out the cases of a batch: each to one SME at a time, in queue order."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class AssignmentMethods(StoreBase):
     def take_item(self, draw_id: str, user: User, *, at: datetime, hold: timedelta = HOLD) -> Handout:
         """Hand `user` their next case of the batch; it goes to nobody else while they have it.
 
-        Asking again gives the same case. It goes to others once it was held for `hold` without a ruling, or its holder
-        is away or at the week's capacity. SampleError for an unknown draw.
+        Asking again gives the same case. It goes to others if it was held for `hold` without a ruling, or if
+        its holder is away or has reached the week's capacity. SampleError for an unknown draw.
         """
         while True:
             with self._writing() as session:
@@ -47,14 +47,19 @@ class AssignmentMethods(StoreBase):
             return _open_items(session, draw_id)
 
     def done_since(self, since: datetime) -> dict[str, int]:
-        """Cases of review batches that each person has ruled on or skipped since then."""
+        """Cases of review batches that each person has ruled on or skipped since that time."""
         with self._reading() as session:
             return _done_since(session, since)
 
     def _assign(self, session: Session, draw_id: str, item: OpenItem, user: User, at: datetime) -> bool:
         """Write down that the case is theirs; False if somebody else was quicker."""
-        row = {"draw_id": draw_id, "decision_id": item.decision_id, "turn": item.turn + 1,
-               "sme_id": user.user_id, "at": at}  # fmt: skip
+        row = {
+            "draw_id": draw_id,
+            "decision_id": item.decision_id,
+            "turn": item.turn + 1,
+            "sme_id": user.user_id,
+            "at": at,
+        }
         return bool(self._insert_new(session, AssignmentRow, [row], "draw_id", "decision_id", "turn"))
 
 
@@ -112,9 +117,14 @@ def _item(session: Session, draw_id: str, item: OpenItem) -> DrawnItem:
 def _done_since(session: Session, since: datetime) -> dict[str, int]:
     ruled = (
         select(RulingRow.sme_id, func.count())
-        .where(RulingRow.ruled_at >= since, RulingRow.draw_id.is_not(None), RulingRow.source != "panel", is_current())
+        .where(
+            RulingRow.ruled_at >= since,
+            RulingRow.draw_id.is_not(None),
+            RulingRow.source != "panel",
+            is_current(),
+        )
         .group_by(RulingRow.sme_id)
-    )  # fmt: skip
+    )
     skipped = (
         select(SkipRow.sme_id, func.count())
         .where(SkipRow.at >= since, is_standing())

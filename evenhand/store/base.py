@@ -1,4 +1,4 @@
-"""What every part of the store shares: transactions, what their failures mean, and the audit log."""
+"""What all parts of the store share: transactions, what their failures mean, and the audit log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHUNK = 500  # values in one IN (...), far below either database's limit
 class StoreBase:
     """Opening, transactions and the audit log.
 
-    Every write commits before its method returns; what a person does leaves its audit row in the same
+    Every write commits before its method returns. The audit row of a person's act is written in the same
     transaction.
     """
 
@@ -48,7 +48,7 @@ class StoreBase:
         return cls(engine)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self.engine.dispose()
 
     def __enter__(self) -> Self:
@@ -71,17 +71,17 @@ class StoreBase:
                 f"{shown(self.engine.url)}: the store refused ({first_line(problem)});"
                 " check disk space and server, then try again"
             ) from problem
-        except StatementError as problem:  # a value that could not even be sent
+        except StatementError as problem:  # a value that could not be sent at all
             raise RecordError(
                 f"{shown(self.engine.url)}: the store cannot hold this ({first_line(problem)}); nothing was written"
             ) from problem
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
-        """A transaction that may check first and write then.
+        """A transaction that may check first and then write.
 
-        SQLite takes the write lock at once, so what was checked still holds. On PostgreSQL the writes
-        rest on unique keys and row locks.
+        SQLite takes the write lock at once, so what was checked still holds. On PostgreSQL, unique keys and
+        row locks protect the writes.
         """
         with self._reading() as session:
             if self.engine.dialect.name == "sqlite":
@@ -91,7 +91,10 @@ class StoreBase:
     def _insert_new(
         self, session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]], key: str, *more: str
     ) -> set[Any]:
-        """Insert the rows whose `key` (with `more` columns, if any) is not there yet, and say which keys those were."""
+        """Insert the rows whose `key` is not there yet, and return the keys of the inserted rows.
+
+        With `more`, these columns belong to the key too.
+        """
         if not rows:
             return set()
         if len(rows) > 1:  # many at once: clashes are rare, and finding them row by row is three times slower
@@ -100,7 +103,7 @@ class StoreBase:
                     session.execute(insert(table), [dict(row) for row in rows])
                 return {row[key] for row in rows}
             except IntegrityError:
-                pass  # somebody wrote some of them meanwhile: below, row by row
+                pass  # somebody wrote some of them meanwhile: continue below, row by row
         dialect: Any = postgresql if self.engine.dialect.name == "postgresql" else sqlite
         statement = dialect.insert(table.__table__).on_conflict_do_nothing(index_elements=[key, *more])
         found = session.execute(statement.returning(table.__table__.c[key]), [dict(row) for row in rows])
@@ -132,7 +135,7 @@ def note(
     at: datetime,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add an audit row to the transaction at hand."""
+    """Add an audit row to the current transaction."""
     session.add(AuditRow(at=at, by=by, action=action, subject=subject, details=dict(details or {})))
 
 

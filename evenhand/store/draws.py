@@ -25,7 +25,7 @@ ITEM_FIELDS = tuple(f.name for f in fields(DrawnItem))
 
 
 class DrawMethods(StoreBase):
-    """Review batches: added whole, never changed, worked through in queue order."""
+    """Review batches: added whole, never changed, reviewed in queue order."""
 
     def add_draw(self, draw: DrawRecord, items: Sequence[DrawnItem]) -> None:
         """Store a batch with its items, whole or not at all; SampleError if it is there already."""
@@ -106,7 +106,10 @@ class DrawMethods(StoreBase):
         )
 
     def skips(self, draw_id: str) -> dict[str, int]:
-        """Why cases of the batch that have no ruling were left out, and how many for each reason; most frequent first."""
+        """Why cases of the batch without a ruling were skipped, and how many for each reason.
+
+        The most frequent reason comes first.
+        """
         last = (
             select(func.max(SkipRow.id))
             .where(SkipRow.draw_id == draw_id, is_standing())
@@ -114,11 +117,13 @@ class DrawMethods(StoreBase):
         )
         query = (
             select(SkipRow.reason, func.count())
-            .join(ItemRow, and_(ItemRow.draw_id == SkipRow.draw_id, ItemRow.decision_id == SkipRow.decision_id))
+            .join(
+                ItemRow, and_(ItemRow.draw_id == SkipRow.draw_id, ItemRow.decision_id == SkipRow.decision_id)
+            )
             .where(SkipRow.id.in_(last), ~is_ruled(draw_id))
             .group_by(SkipRow.reason)
             .order_by(func.count().desc(), SkipRow.reason)
-        )  # fmt: skip
+        )
         with self._reading() as session:
             return {reason: n for reason, n in session.execute(query)}
 

@@ -1,4 +1,4 @@
-"""Polars schemas of what the store hands out, so that an empty result has its columns too."""
+"""Polars schemas of the store's results, so that an empty result has its columns too."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Who gets which case of a review batch, and how the open cases would be shared out.
+"""Decides who gets which case of a review batch, and forecasts how the open cases will be shared out.
 
-Cases are handed out one at a time, never set aside in advance: a slow or absent person leaves no hole in the queue. Who asks
-gets the first free case, of the market and language that the fewest others can rule on. So within a market and language
-the cases go out in queue order, and what has been reviewed stays a first part of the queue but for a few cases in flight
-(docs/decisions/0008-assignment.md).
+Cases are handed out one at a time, never reserved in advance: a slow or absent person leaves no gap in the
+queue. Whoever asks gets the first free case of the market and language that the fewest others can rule on. So
+within a market and language the cases go out in queue order, and the reviewed cases are always a first part
+of the queue, apart from a few cases in flight (docs/decisions/0008-assignment.md).
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Literal
 from evenhand.records.batches import OpenItem
 from evenhand.records.people import User
 
-HOLD = timedelta(hours=1)  # a case that was handed out and not ruled on goes to the next who asks after this
+# a case that was handed out and not ruled on after this time goes to the next person who asks
+HOLD = timedelta(hours=1)
 Absence = Literal["away", "capacity"]
 Lane = tuple[str, ...]  # values of some columns, market and language among them
 
 
 def week_start(at: datetime) -> datetime:
-    """Monday 00:00 UTC of the week: capacities count from there.
+    """Monday 00:00 UTC of the week: capacities are counted from then.
 
     >>> week_start(datetime(2026, 3, 4, 15, tzinfo=UTC)).isoformat()
     '2026-03-02T00:00:00+00:00'
@@ -46,7 +47,10 @@ def absences(people: Sequence[User], done: Mapping[str, int], at: datetime) -> d
 def is_free(
     item: OpenItem, people: Mapping[str, User], gone: Collection[str], at: datetime, hold: timedelta
 ) -> bool:
-    """Whether an open case may be handed out: nobody has it, or who has it is gone, late, or may not rule on it any more."""
+    """Whether an open case may be handed out.
+
+    Nobody has it; or its holder is away, has held it too long, or may not rule on it any more.
+    """
     if item.holder is None or item.held_since is None or item.holder in gone:
         return True
     holder = people.get(item.holder)
@@ -64,9 +68,10 @@ def first_for(
     *,
     hold: timedelta = HOLD,
 ) -> OpenItem | None:
-    """The case that is `asker`'s next: what they were handed last, else the first free one where the fewest others can help.
+    """The case that is `asker`'s next; None if no case is free for them.
 
-    `items` are the open cases of a batch. None where no case is free for them.
+    It is what they were handed last, else the first free one of those that the fewest others can rule on.
+    `items` are the open cases of a batch.
     """
     mine = [item for item in items if asker.can_rule(item.market, item.language)]
     if held := [item for item in mine if item.holder == asker.user_id]:
@@ -81,7 +86,7 @@ def first_for(
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """How open cases would be shared out: a forecast, nobody is bound by it."""
+    """How open cases would be shared out. This is a forecast and binds nobody."""
 
     planned: Mapping[Lane, Mapping[str, int]]  # cases of the lane that would go to each person
     later: Mapping[Lane, int]  # cases beyond this week's capacities
@@ -95,10 +100,12 @@ def share_out(
 ) -> Shares:
     """Share the cases `waiting` in each lane among those `able` to rule on them, evenly by load.
 
-    Lanes that few can rule on come first. `room` is how many cases a person can still take (None: any number), `load`
-    how many they have. A lane that nobody can rule on gets no share, and is not `later` either.
+    Lanes that few can rule on come first. `room` is how many more cases a person can take (None: any number),
+    `load` is how many they have. A lane that nobody can rule on gets no share, and its cases are not in
+    `later`.
 
-    >>> share_out({("TH",): 2, ("US",): 3}, {("TH",): ["ann"], ("US",): ["ann", "bob"]}, {"ann": None, "bob": 2}, {}).planned
+    >>> waiting, able = {("TH",): 2, ("US",): 3}, {("TH",): ["ann"], ("US",): ["ann", "bob"]}
+    >>> share_out(waiting, able, {"ann": None, "bob": 2}, {}).planned
     {('TH',): {'ann': 2}, ('US',): {'bob': 2, 'ann': 1}}
     """
     has, left = Counter(load), dict(room)

@@ -1,4 +1,4 @@
-"""What is done about slices whose error rate stands out: a log of events, never rewritten."""
+"""The work on slices whose error rate stands out: a log of events that is never rewritten."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ SETTABLE = ("owner", "cause", "due", "action")
 
 
 class ImprovementMethods(StoreBase):
-    """Improvement areas that somebody took up."""
+    """Improvement areas that somebody works on."""
 
     def open_improvement(
         self, where: Mapping[str, str], found: Mapping[str, Any], *, by: str, at: datetime, **given: str
     ) -> str:
-        """Take up the slice `where`; `found` is what was measured at that time, `given` as in `set_improvement`.
+        """Start work on the slice `where`; `found` is what was measured at that time.
 
-        Returns its id, 8 hex digits. UserError if the same slice is open already.
+        `given` as in `set_improvement`. Returns its id, 8 hex digits. UserError if the same slice is open
+        already.
         """
         _check(given)
         for other in self.improvements():
@@ -42,7 +43,10 @@ class ImprovementMethods(StoreBase):
         return improvement_id
 
     def set_improvement(self, improvement_id: str, *, by: str, at: datetime, **given: str) -> None:
-        """Change owner, cause, due (a day like 2026-03-01) or action; UserError for anything else, or once it is closed."""
+        """Change owner, cause, due (a day like 2026-03-01) or action.
+
+        UserError for anything else, or once it is closed.
+        """
         self._open_one(improvement_id)
         _check(given)
         self._improvement_event(improvement_id, "changed", given, by, at)
@@ -50,7 +54,7 @@ class ImprovementMethods(StoreBase):
     def add_measurement(
         self, improvement_id: str, record: Mapping[str, Any], *, by: str, at: datetime
     ) -> None:
-        """Note what a re-measure found; UserError once it is closed."""
+        """Note the result of measuring again; UserError once it is closed."""
         self._open_one(improvement_id)
         self._improvement_event(improvement_id, "measured", record, by, at)
 
@@ -62,7 +66,7 @@ class ImprovementMethods(StoreBase):
         self._improvement_event(improvement_id, "closed", {"reason": reason}, by, at)
 
     def improvements(self) -> list[Improvement]:
-        """All of them, oldest first, as their events left them."""
+        """All of them, oldest first, in the state after their last event."""
         with self._reading() as session:
             rows = session.scalars(select(ImprovementEventRow).order_by(ImprovementEventRow.id)).all()
         found: dict[str, Improvement] = {}

@@ -1,4 +1,4 @@
-"""People, and the ledger of which model was live when."""
+"""Stores people, and the ledger of which model was live when."""
 
 from __future__ import annotations
 
@@ -22,9 +22,16 @@ class PeopleMethods(StoreBase):
     """Users of the app."""
 
     def add_user(self, user: User, *, by: str = "setup") -> None:
-        """Add a person, or change their role, markets, languages and capacity. When they are away: `set_away`."""
-        given = {"role": user.role, "markets": list(user.markets), "languages": list(user.languages),
-                 "capacity": user.capacity}  # fmt: skip
+        """Add a person, or change their role, markets, languages and capacity.
+
+        `set_away` sets when they are away.
+        """
+        given = {
+            "role": user.role,
+            "markets": list(user.markets),
+            "languages": list(user.languages),
+            "capacity": user.capacity,
+        }
         with self._writing() as session:
             if not self._insert_new(session, UserRow, [{"user_id": user.user_id, **given}], "user_id"):
                 row = session.get(UserRow, user.user_id, with_for_update=True, populate_existing=True)
@@ -33,10 +40,10 @@ class PeopleMethods(StoreBase):
             audit_note(session, "add_user", user.user_id, by=by, at=datetime.now(UTC), details=given)
 
     def set_away(self, user_id: str, since: date | None, until: date | None, *, by: str) -> User:
-        """Say that a person is away from `since` up to, not including, `until` (None: open end); both None: they are here.
+        """Set that a person is away from `since` up to, not including, `until` (None: no end is known).
 
-        Their cases that are in flight go to others meanwhile. UserError for an unknown person; RecordError for an end
-        before the beginning.
+        Both None: they are here. Their cases in flight go to others meanwhile. UserError for an unknown
+        person; RecordError for an end before the beginning.
         """
         changed = replace(self.user(user_id), away_since=since, away_until=until)
         with self._writing() as session:
@@ -79,13 +86,13 @@ class LedgerMethods(StoreBase):
         return [LiveModel(**values(row, _LIVE_FIELDS)) for row in rows]
 
     def live_on(self, at: datetime) -> LiveModel | None:
-        """The line of the ledger in force at `at`; None before the first."""
+        """The line of the ledger that holds at `at`; None before the first."""
         before = [line for line in self.live_models() if line.since <= at]
         return before[-1] if before else None
 
 
 def all_users(session: Session) -> list[User]:
-    """All people, by id, in the transaction at hand."""
+    """All people, by id, in the current transaction."""
     return [_user(row) for row in session.scalars(select(UserRow).order_by(UserRow.user_id))]
 
 

@@ -1,4 +1,4 @@
-"""Policy versions in the store."""
+"""Stores policy versions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PolicyMethods(StoreBase):
         return False
 
     def policies(self) -> list[PolicyVersion]:
-        """All policy versions, by the day they came into force."""
+        """All policy versions, by the day from which they apply."""
         with self._reading() as session:
             versions = list(session.scalars(select(PolicyRow.version)))
             if new := [version for version in versions if version not in self._parsed]:

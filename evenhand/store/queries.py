@@ -1,6 +1,6 @@
 """Conditions that several queries share.
 
-Uncorrelated subqueries on purpose: both databases hash them once, whatever their statistics say.
+They are uncorrelated subqueries on purpose: both databases hash them once, whatever their table statistics.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from evenhand.store.tables import ItemRow, RulingRow, SkipRow, SkipUndoRow, Undo
 def is_current(draw_id: str | None = None) -> ColumnElement[bool]:
     """Not taken back, and not replaced by a ruling that is itself not taken back.
 
-    With `draw_id`, for rulings of that draw only: a correction is always in the draw of what it corrects,
-    so the rest of the table need not be read.
+    With `draw_id`, for rulings of that draw only: a correction is always in the same draw as the ruling that
+    it corrects, so the rest of the table is not read.
     """
     undone = select(UndoRow.ruling_id)
     replaced = select(RulingRow.replaces).where(RulingRow.replaces.is_not(None), RulingRow.id.not_in(undone))
@@ -26,7 +26,7 @@ def is_current(draw_id: str | None = None) -> ColumnElement[bool]:
 
 
 def is_ruled(draw_id: str) -> ColumnElement[bool]:
-    """The item has a current ruling, whoever gave it."""
+    """The item has a current ruling, by anybody."""
     ruled = select(RulingRow.decision_id).where(
         RulingRow.draw_id == draw_id, RulingRow.decision_id.is_not(None), is_current(draw_id)
     )
@@ -34,7 +34,7 @@ def is_ruled(draw_id: str) -> ColumnElement[bool]:
 
 
 def is_skipped(draw_id: str) -> ColumnElement[bool]:
-    """Somebody left the item out, and has not taken that back."""
+    """Somebody skipped the item, and has not taken that back."""
     return ItemRow.decision_id.in_(
         select(SkipRow.decision_id).where(SkipRow.draw_id == draw_id, is_standing())
     )
@@ -54,7 +54,6 @@ def in_slice(
         wanted.append(ItemRow.market.in_(markets))
     if languages:
         tags = [func.substr(ItemRow.language, 1, len(one) + 1) == f"{one}-" for one in languages]
-        wanted.append(
-            or_(ItemRow.language.in_(languages), *tags)
-        )  # as `evenhand.records.people.reads` has it
+        # as `evenhand.records.people.reads` has it
+        wanted.append(or_(ItemRow.language.in_(languages), *tags))
     return and_(*wanted)

@@ -1,4 +1,4 @@
-"""The one way to the store."""
+"""The class through which all other code reads and writes the store."""
 
 from evenhand.store.acts import ActMethods
 from evenhand.store.assignments import AssignmentMethods
@@ -19,8 +19,8 @@ class Store(
     LedgerMethods,
     ImprovementMethods,
 ):
-    """Policies, draws, assignments, rulings, skips, people, the live-model ledger, improvements and the audit log.
+    """The whole store: policies, draws, assignments, rulings, skips, people, ledger, improvements, audit log.
 
-    Every write commits before its method returns; what a person does leaves its audit row in the same
+    Every write commits before its method returns; the audit row of a person's act is written in the same
     transaction. One store serves many threads. Use it as a context manager, or call `close`.
     """

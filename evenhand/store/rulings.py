@@ -1,4 +1,4 @@
-"""Rulings: appended, replaced by later ones, taken back; never changed."""
+"""Stores rulings: they are appended, replaced by later ones or taken back, but never changed."""
 
 from __future__ import annotations
 
@@ -24,28 +24,36 @@ if TYPE_CHECKING:
 
 _RULING_FIELDS = tuple(f.name for f in fields(Ruling))
 _IDENTITY = (
-    "case_id", "area", "policy_version", "label", "sme_id", "decision_moderator_id", "draw_id", "replaces"
-)  # fmt: skip
-_SAME = ("case_id", "area", "decision_moderator_id", "draw_id")  # a correction keeps these
+    "case_id",
+    "area",
+    "policy_version",
+    "label",
+    "sme_id",
+    "decision_moderator_id",
+    "draw_id",
+    "replaces",
+)
+_SAME = ("case_id", "area", "decision_moderator_id", "draw_id")  # these stay the same in a correction
 
 
 class RulingMethods(StoreBase):
     """Adding and listing rulings."""
 
     def add_rulings(self, rulings: Sequence[Ruling], *, by: str) -> AddResult:
-        """Append rulings; those that are there already, to the letter, are counted and left.
+        """Append rulings; exact repeats of stored ones are only counted.
 
-        They are committed when this returns. RecordError, and nothing is added, for a ruling with a
-        `draw_id` whose case that draw does not hold, or one that replaces a ruling which is not there, is
-        on another decision or in another draw, or was replaced already.
+        They are committed when this returns. RecordError, and nothing is added, for a ruling with a `draw_id`
+        whose case is not in that draw, or one that replaces a ruling which does not exist, is on another
+        decision or in another draw, or was replaced already.
         """
         with self._writing() as session:
             return self._add(session, rulings, by=by)
 
     def rule_item(self, ruling: Ruling, *, by: str) -> None:
-        """Add the first ruling on a drawn case; UserError if somebody has ruled on it meanwhile, and nothing is added.
+        """Add the first ruling on a drawn case.
 
-        RecordError for a ruling that names no draw and moderator.
+        UserError if somebody has ruled on it meanwhile; then nothing is added. RecordError for a ruling that
+        names no draw and moderator.
         """
         decision = _decision_of(ruling)
         if ruling.draw_id is None or decision is None:
@@ -71,7 +79,7 @@ class RulingMethods(StoreBase):
     def rulings(
         self, *, draw_id: str | None = None, policy_version: str | None = None, current: bool = True
     ) -> pl.DataFrame:
-        """Rulings, in the order they came. With `current`, without those replaced or taken back."""
+        """Rulings, in the order they were added. With `current`, without those replaced or taken back."""
         from evenhand.store import frames
 
         query = select(*(RulingRow.__table__.c[name] for name in frames.RULINGS))
@@ -85,7 +93,10 @@ class RulingMethods(StoreBase):
             return frames.rulings_frame(session.execute(query.order_by(RulingRow.id)).all())
 
     def ruling_count(self) -> tuple[int, int]:
-        """How many rulings were ever stored, and how many of them taken back: both only grow, so a change of either shows."""
+        """How many rulings were ever stored, and how many of them were taken back.
+
+        Both numbers only grow, so any change shows in them.
+        """
         with self._reading() as session:
             stored = session.scalar(select(func.count()).select_from(RulingRow))
             undone = session.scalar(select(func.count()).select_from(UndoRow))
@@ -93,7 +104,10 @@ class RulingMethods(StoreBase):
 
 
 def check_unruled(session: Session, draw_id: str, decision: str) -> None:
-    """UserError if somebody has ruled on the drawn case meanwhile. It is locked: one act on a case at a time."""
+    """UserError if somebody has ruled on the drawn case meanwhile.
+
+    The case is locked, so that there is only one act on it at a time.
+    """
     key = ItemRow.draw_id == draw_id, ItemRow.decision_id == decision
     session.execute(select(ItemRow.decision_id).where(*key).with_for_update())
     before = session.execute(
@@ -199,7 +213,7 @@ def _decision_of(ruling: Ruling) -> str | None:
 
 
 def _content_hash(ruling: Ruling) -> str:
-    """Two rulings with the same mark are the same ruling, given twice."""
+    """The hash of a ruling's content: two rulings with the same hash are the same ruling, given twice."""
     parts = [getattr(ruling, name) for name in _IDENTITY] + [ruling.ruled_at.isoformat()]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0004"  # the newest migration; lets an up-to-date database open without loading Alembic
-VERSION_TABLE = "evenhand_version"  # our own: MLflow keeps an `alembic_version` in a shared database
+VERSION_TABLE = "evenhand_version"  # our own name: MLflow keeps an `alembic_version` in a shared database
 _LOCK = 7_031_990  # PostgreSQL advisory lock: one migration at a time
 _CONNECT_SECONDS = 10
-_PRAGMAS = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON",
-            "recursive_triggers=ON")  # fmt: skip  # the last: INSERT OR REPLACE meets the append-only triggers too
+_PRAGMAS = (
+    "busy_timeout=10000",
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    "recursive_triggers=ON",
+)  # so that INSERT OR REPLACE fires the append-only triggers too
 
 
 def shown(url: URL) -> str:
@@ -29,7 +34,7 @@ def shown(url: URL) -> str:
 
 
 def first_line(problem: BaseException) -> str:
-    """What a database error says, without the statement and its values."""
+    """The first line of a database error, without the statement and its values."""
     inner = getattr(problem, "orig", None) or problem
     return (str(inner).strip().splitlines() or [type(inner).__name__])[0]
 

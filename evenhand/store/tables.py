@@ -1,4 +1,4 @@
-"""Tables. All but policies, skips and users are append-only, by trigger."""
+"""The tables of the store. All but policies, skips and users are append-only, by trigger."""
 
 from __future__ import annotations
 
@@ -26,19 +26,26 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 APPEND_ONLY = (
-    "rulings", "ruling_undos", "draws", "drawn_items", "live_models", "audit", "improvement_events", "assignments",
+    "rulings",
+    "ruling_undos",
+    "draws",
+    "drawn_items",
+    "live_models",
+    "audit",
+    "improvement_events",
+    "assignments",
     "skip_undos",
-)  # fmt: skip
+)
 
 
 class Utc(TypeDecorator[datetime]):
-    """Aware UTC datetimes; SQLite would give them back naive."""
+    """Aware UTC datetimes; SQLite alone would return naive ones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store as UTC; a naive time is a bug of the caller."""
+        """Store as UTC; a naive time is a bug in the calling code."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -47,7 +54,7 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give back aware UTC."""
+        """Return aware UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -57,7 +64,7 @@ _ID = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Base(DeclarativeBase):
-    """All tables."""
+    """The base class of all tables."""
 
 
 class PolicyRow(Base):
@@ -151,7 +158,7 @@ class UndoRow(Base):
 
 
 class SkipRow(Base):
-    """An item that an SME left out, with the reason: missing data, not a ruling."""
+    """An item that an SME skipped, with the reason: missing data, not a ruling."""
 
     __tablename__ = "skips"
     id: Mapped[int] = mapped_column(_ID, primary_key=True)
@@ -173,7 +180,10 @@ class SkipUndoRow(Base):
 
 
 class AssignmentRow(Base):
-    """A drawn item handed to an SME. The key lets two who ask at once not both have it; the highest turn holds it."""
+    """A drawn item handed to an SME; the highest turn has it.
+
+    The key ensures that two who ask at the same time do not both get it.
+    """
 
     __tablename__ = "assignments"
     draw_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -212,7 +222,7 @@ class LiveRow(Base):
 
 
 class AuditRow(Base):
-    """Who did what, when."""
+    """The audit log: who did what, when."""
 
     __tablename__ = "audit"
     id: Mapped[int] = mapped_column(_ID, primary_key=True)
@@ -224,7 +234,10 @@ class AuditRow(Base):
 
 
 class ImprovementEventRow(Base):
-    """What was found and done about a slice whose error rate stands out: opened, changed, measured, closed."""
+    """An event of the work on a slice whose error rate stands out.
+
+    It was opened, changed, measured or closed.
+    """
 
     __tablename__ = "improvement_events"
     id: Mapped[int] = mapped_column(_ID, primary_key=True)

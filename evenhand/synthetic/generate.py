@@ -1,4 +1,4 @@
-"""Texts, decisions with planted errors, rulings and the truth."""
+"""Writes the invented data set: texts, decisions with planted errors, rulings and the truth."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ LANGUAGE_SHARES = {
     "ms": 0.07,
 }
 SECOND_LOOK = 0.06  # share of decisions on a case that another moderator decided too
-CONTEXT = 0.05  # share of the cases, plain ones apart, where what is not in the text turns the right label
-SEEN = 0.6  # share of those that the moderator gets right: no model that reads the text can
+# share of the cases, except plain ones, in which something outside the text changes the right label
+CONTEXT = 0.05
+SEEN = 0.6  # the moderator gets this share of them right; a model that reads only the text cannot
 
-#: Kinds and their shares in each area; the label of a kind, where the two policy versions differ as (old, new).
+#: Kinds and their shares in each area; then the label of each kind, as (old, new) if the two policy versions
+#: differ.
 KINDS: dict[str, dict[str, float]] = {
     "harassment": {"plain": 0.42, "banter": 0.2, "harsh_review": 0.13, "insult": 0.15, "pile_on": 0.1},
     "spam": {"plain": 0.4, "warning": 0.13, "bait": 0.15, "spam": 0.17, "scam": 0.15},
@@ -58,8 +60,16 @@ LABELS: dict[str, tuple[str, str]] = {
     "privacy.exposure": ("exposure", "exposure"),
 }
 _RULING_COLUMNS = (
-    "case_id", "area", "policy_version", "label", "sme_id", "ruled_at", "decision_moderator_id", "error_class", "rationale",
-)  # fmt: skip
+    "case_id",
+    "area",
+    "policy_version",
+    "label",
+    "sme_id",
+    "ruled_at",
+    "decision_moderator_id",
+    "error_class",
+    "rationale",
+)
 
 
 @cache
@@ -71,11 +81,12 @@ def phrases() -> dict[str, Any]:
 
 
 def generate(*, seed: int, decisions: int, rulings: int, out_dir: Path) -> None:
-    """Write `decisions.csv.gz`, `rulings.csv.gz` and `truth.parquet` to `out_dir`; the same arguments, the same rows.
+    """Write `decisions.csv.gz`, `rulings.csv.gz` and `truth.parquet` to `out_dir`.
 
-    Twelve weeks from 2026-01-05, a policy change in week 8, simulated moderators with habits, planted clusters. The truth has
-    one row a decision: decision_id, kind, label, true_label, cluster. Rulings are a random draw of the decisions before the
-    last week, ruled without error. Raises UserError if there are too few decisions for the rulings.
+    The same arguments give the same rows. Twelve weeks from 2026-01-05, a policy change in week 8, simulated
+    moderators with habits, planted clusters of errors. The truth has one row for each decision: decision_id,
+    kind, label, true_label, cluster. The rulings are on a random draw of the decisions before the last week,
+    without error. Raises UserError if there are too few decisions for the rulings.
     """
     if rulings > decisions // 2:
         raise UserError(f"{rulings:,} rulings from {decisions:,} decisions; ask for at most half as many")
@@ -144,14 +155,24 @@ def _second_look(
     policies: list[PolicyVersion],
     rng: np.random.Generator,
 ) -> dict[str, Any] | None:
-    """The case decided just before, decided again by somebody else; None if that was a second look itself."""
+    """The previous case, decided again by somebody else; None if that decision was a second look itself."""
     others = [p for p in people[before["language"]] if p.moderator_id != before["moderator_id"]]
     if before["second_look"]:
         return None
-    case = {name: before[name] for name in (
-        "case_id", "text", "language", "market", "queue", "area", "content_type", "author_id", "exposure", "kind",
+    kept = (
+        "case_id",
+        "text",
+        "language",
+        "market",
+        "queue",
+        "area",
+        "content_type",
+        "author_id",
+        "exposure",
+        "kind",
         "context",
-    )}  # fmt: skip
+    )
+    case = {name: before[name] for name in kept}
     return {**_decide(case, others[int(rng.integers(len(others)))], at, policies, rng), "second_look": True}
 
 

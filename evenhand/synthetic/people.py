@@ -1,4 +1,4 @@
-"""Simulated moderators: who decides what, and how each of them errs."""
+"""Simulated moderators: who decides what, and which errors each of them makes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Moderator:
 
 
 def moderators(rng: np.random.Generator) -> list[Moderator]:
-    """Five moderators a language, with a team and a habit each."""
+    """Five moderators for each language, each with a team and a habit."""
     people: list[Moderator] = []
     for language in MARKETS:
         for _ in range(MODERATORS_PER_LANGUAGE):
@@ -100,9 +100,10 @@ def wrong_label(
     labels: tuple[str, ...],
     rng: np.random.Generator,
 ) -> str | None:
-    """The label that `moderator` gives by habit or by slip; None if right.
+    """The label that `moderator` gives by habit or by mistake; None if they decide rightly.
 
-    `old_truth` is the right label under the policy version before; `labels` are the area's, "no violation" first.
+    `old_truth` is the right label under the previous policy version; `labels` are the area's, "no violation"
+    first.
     """
     clean, near_miss = labels[0], not kind.endswith(".plain")
     draw = rng.random()

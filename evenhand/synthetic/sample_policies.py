@@ -11,7 +11,10 @@ FOLDER = Path(__file__).with_name("policies")
 
 
 def sample_policies() -> list[tuple[PolicyVersion, str]]:
-    """The sample policy's versions with their YAML text, oldest first; PolicyError if the folder is missing."""
+    """The sample policy's versions with their YAML text, oldest first.
+
+    PolicyError if the folder is missing.
+    """
     files = sorted(FOLDER.glob("*.yaml"))
     if not files:
         raise PolicyError(

@@ -1,1 +1,1 @@
-"""How figures and names are said to people, on pages, in reports and in the terminal alike."""
+"""Words for figures and names, the same on pages, in reports and in the terminal."""

@@ -1,4 +1,4 @@
-"""How a question is said: what its rates are shares of, by whose word, and for how many looks they hold."""
+"""Words for a question: what its rates are shares of, by whose ruling, and for how many looks they hold."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Asked:
 
     @property
     def held(self) -> str:
-        """At how many looks an interval holds, to stand behind "interval"; empty for one look."""
+        """For how many looks an interval holds, as words after "interval"; empty for one look."""
         return "" if self.question.looks == ONE_LOOK else f", valid at {self.question.looks}"
 
     def line(self) -> str:
-        """The three options in a line, for a title or a footer; empty where nothing unusual was asked for."""
+        """The three options in one line, for a title or a footer; empty if nothing unusual was asked for."""
         said = (
             "shares of views" if self.question.weight == "exposure" else "",
             "what a panel would overturn" if self.question.estimand == "panel" else "",
@@ -46,7 +46,7 @@ class Asked:
         return ", ".join(text for text in said if text)
 
     def sentences(self) -> tuple[str, ...]:
-        """What was estimated, weighed and looked at, for the method."""
+        """Sentences for the method: what was estimated, by which weight, and for how many looks."""
         if self.question.estimand == "panel":
             estimated = (
                 "What was estimated: what a panel would overturn. SMEs err too, so their rulings are corrected by what the panel ruled"

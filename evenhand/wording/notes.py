@@ -1,4 +1,4 @@
-"""The notes beside a rate in words, for pages, reports and the terminal alike."""
+"""Words for the notes beside a rate, the same on pages, in reports and in the terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def by_id(draw_id: str, drawn_at: datetime) -> str:
 
 
 def by_day(draw_id: str, drawn_at: datetime) -> str:
-    """A draw as people name it, by the day and time (UTC) it was made.
+    """A draw as people name it, by the day and time (UTC) when it was made.
 
     >>> by_day("draw-20260402-0930-868c25", datetime(2026, 4, 2, 9, 30))
     'batch of 2 Apr 2026, 09:30'

@@ -1,4 +1,4 @@
-"""Rates, changes and periods in words: every figure with its interval and the number reviewed."""
+"""Words for rates, changes and periods: every figure with its interval and the number reviewed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from evenhand.statistics.change import Change
 from evenhand.statistics.estimator import Estimate
 from evenhand.wording.words import KINDS, UNKNOWN, Names, capital, day, percent, points, spoken
 
-#: The kinds of error, as a person reads them; the first is all of them together.
+#: The kinds of error in readable words; the first is all of them together.
 OUTCOMES = {"total": "All errors", **KINDS}
-UNCLEAR = {"policy_unclear": "Policy unclear"}  # nobody's error, so in no sum
-Titles = Mapping[tuple[str, str], str]  # as `evenhand.records.policy.titles` gives them
+UNCLEAR = {"policy_unclear": "Policy unclear"}  # nobody's error, so it is in no sum
+Titles = Mapping[tuple[str, str], str]  # the result of `evenhand.records.policy.titles`
 _NAMES = Names([])
 
 
@@ -29,7 +29,7 @@ def interval(estimate: Estimate) -> str:
 
 
 def evidence(estimate: Estimate) -> str:
-    """Interval and reviews behind a rate; what is missing where it is not known yet."""
+    """Interval and reviews behind a rate; if it is not known yet, what is missing."""
     reviewed = f"{estimate.n_reviewed:,} reviewed"
     if estimate.status == "measured":
         if estimate.method == "census":
@@ -44,7 +44,7 @@ def evidence(estimate: Estimate) -> str:
 
 
 def short_evidence(estimate: Estimate) -> str:
-    """The same for a place where another figure has said that intervals are 95% ones."""
+    """The same, for a place where another figure has said that intervals are 95% ones."""
     return evidence(estimate).replace("95% interval ", "")
 
 
@@ -54,10 +54,12 @@ def changed(change: Change) -> str:
 
 
 def period(since: date | None, until: date | None) -> str:
-    """The days from `since` up to, not including, `until`, to stand after "decisions".
+    """The days from `since` up to, not including, `until`, as words after "decisions".
 
-    >>> period(date(2026, 1, 5), date(2026, 3, 1)), period(None, date(2026, 3, 1)), period(date(2026, 1, 5), None)
-    ('from 5 Jan 2026 to 28 Feb 2026', 'up to 28 Feb 2026', 'from 5 Jan 2026 on')
+    >>> period(date(2026, 1, 5), date(2026, 3, 1)), period(None, date(2026, 3, 1))
+    ('from 5 Jan 2026 to 28 Feb 2026', 'up to 28 Feb 2026')
+    >>> period(date(2026, 1, 5), None)
+    'from 5 Jan 2026 on'
     """
     last = day(until - timedelta(days=1)) if until else None
     if since is None:
@@ -66,7 +68,9 @@ def period(since: date | None, until: date | None) -> str:
 
 
 def domain_name(column: str, value: str, titles: Titles, area: str = "") -> str:
-    """A value of a column as a person reads it: an area or a label by its title (`session.titles`), a label as `area` calls it.
+    """A readable name for a value of a column.
+
+    An area or a label has its title (`titles`); a label has the title that `area` gives it.
 
     >>> domain_name("area", "hate", {("hate", ""): "Hate speech"}), domain_name("queue", "live_video", {})
     ('Hate speech', 'Live video')
@@ -78,7 +82,7 @@ def domain_name(column: str, value: str, titles: Titles, area: str = "") -> str:
 
 
 def domain_names(where: Mapping[str, str], titles: Titles) -> dict[str, str]:
-    """The values of a slice as a person reads them, by column."""
+    """Readable names for the values of a slice, by column."""
     area = where.get("area", "")
     return {column: domain_name(column, value, titles, area) for column, value in where.items()}
 

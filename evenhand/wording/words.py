@@ -1,4 +1,7 @@
-"""How a report says figures, places and days. Names come from the policy; a name from data can hold anything."""
+"""Words for figures, places and days in a report.
+
+Names come from the policy. A name that comes from data may contain any character.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from babel import Locale
 from evenhand.records.policy import PolicyVersion, titles
 from evenhand.statistics.estimator import Estimate
 
-#: The kinds of error, never netted against each other, and what is nobody's error.
+#: The kinds of error, never netted against each other, and the findings that are nobody's error.
 KINDS = {
     "over_enforcement": "Over-enforcement",
     "under_enforcement": "Under-enforcement",
@@ -20,17 +23,41 @@ KINDS = {
 }
 OUTCOME_NAMES = {"total": "All errors", **KINDS, "policy_unclear": "Policy unclear"}
 UNKNOWN = "not known yet"
-#: Official languages of the Member States, by which DSA Article 42(2)(c) breaks the indicators down.
+#: Official languages of the Member States; DSA Article 42(2)(c) asks for the indicators by these languages.
 OFFICIAL_EU = (
-    "bg", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "ga", "hr", "hu", "it", "lt", "lv", "mt", "nl", "pl",
-    "pt", "ro", "sk", "sl", "sv",
-)  # fmt: skip
+    "bg",
+    "cs",
+    "da",
+    "de",
+    "el",
+    "en",
+    "es",
+    "et",
+    "fi",
+    "fr",
+    "ga",
+    "hr",
+    "hu",
+    "it",
+    "lt",
+    "lv",
+    "mt",
+    "nl",
+    "pl",
+    "pt",
+    "ro",
+    "sk",
+    "sl",
+    "sv",
+)
 _ENGLISH = Locale("en")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ufffe\uffff\u202a-\u202e\u2066-\u2069]+")
 
 
 def shown(text: str) -> str:
-    r"""A text from data on one line: control characters, line breaks and loose direction marks become a space.
+    r"""A text from data on one line.
+
+    Control characters, line breaks and loose direction marks become a space.
 
     >>> shown("two\nlines")
     'two lines'
@@ -39,14 +66,17 @@ def shown(text: str) -> str:
 
 
 def within(text: str) -> str:
-    """`text` for the inside of a sentence: a right-to-left name is isolated, so that the words around it stay in place."""
+    """`text` for use inside a sentence.
+
+    A right-to-left name is isolated, so that the words around it stay in place.
+    """
     text = shown(text)
     turns = any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in text)
     return f"\u2068{text}\u2069" if turns else text
 
 
 def spoken(name: str) -> str:
-    """A machine's name as a person reads it.
+    """A readable form of a technical name.
 
     >>> spoken("content_type")
     'Content type'
@@ -80,7 +110,10 @@ def said(estimate: Estimate) -> str:
 
 
 def evidence(estimate: Estimate) -> str:
-    """What stands behind a rate, for brackets: interval and reviews; where it is not known, the reviews it would take."""
+    """The evidence for a rate, for use in brackets: interval and reviews.
+
+    If the rate is not known yet, the number of reviews that are still needed.
+    """
     if estimate.status == "measured":
         return f"{percent(estimate.low)} to {percent(estimate.high)}, {estimate.n_reviewed:,} reviewed"
     return f"{estimate.n_reviewed:,} reviewed, {more_reviews(estimate.reviews_needed)} needed"
@@ -96,12 +129,12 @@ def day(when: date) -> str:
 
 
 def capital(text: str) -> str:
-    """`text` with its first letter raised, the rest as it is."""
+    """`text` with its first letter in upper case, the rest unchanged."""
     return text[:1].upper() + text[1:]
 
 
 def more_reviews(count: int) -> str:
-    """How many more reviews it takes.
+    """How many more reviews are needed.
 
     >>> more_reviews(1), more_reviews(1200)
     ('about 1 more review', 'about 1,200 more reviews')
@@ -110,7 +143,7 @@ def more_reviews(count: int) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Words as a person lists them.
+    """Words in a list, as in a sentence.
 
     >>> listed(["a", "b", "c"])
     'a, b and c'
@@ -125,7 +158,7 @@ def is_language(tag: str) -> bool:
 
 
 def language(tag: str) -> str:
-    """A BCP 47 language tag by the language's English name (CLDR); the tag itself where that does not know it.
+    """The English name of a language (CLDR) for a BCP 47 tag; the tag itself if CLDR does not know it.
 
     >>> language("pt"), language("pt-BR"), language("und"), language("xx")
     ('Portuguese', 'Portuguese (pt-BR)', 'Language unknown', 'xx')
@@ -137,10 +170,13 @@ def language(tag: str) -> str:
 
 
 class Names:
-    """Values of columns as a person reads them: languages, and areas and labels by the titles of a policy."""
+    """Readable names for values of columns: languages, and areas and labels by the titles of a policy."""
 
     def __init__(self, policies: Sequence[PolicyVersion], used: Sequence[str] = ()) -> None:
-        """Titles of the newest of the versions `used`; of other `policies` only for names that none of those has."""
+        """Takes the titles of the newest of the versions `used`.
+
+        Titles of other `policies` serve only for names that none of those has.
+        """
         in_use = [policy for policy in policies if policy.version in used]
         known = {
             key

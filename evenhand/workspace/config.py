@@ -1,4 +1,4 @@
-"""`evenhand.toml`: frozen settings, unknown keys refused. Importing this module does nothing else."""
+"""The settings in `evenhand.toml`: they cannot change, and unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def _within(default: N, low: N, high: N) -> N:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreConfig:
-    """Where rulings, draws and policies live. Empty url: SQLite inside the workspace."""
+    """Where rulings, draws and policies are stored. Empty url: SQLite inside the workspace."""
 
     url: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegistryConfig:
-    """Where MLflow lives. Empty tracking_uri: SQLite and local artifacts inside the workspace."""
+    """Where MLflow keeps its data. Empty tracking_uri: SQLite and local artifacts inside the workspace."""
 
     tracking_uri: str = ""
     model_name: str = "evenhand"
@@ -50,37 +50,36 @@ class ModelConfig:
     patience: int = _within(2, 1, 1_000)  # evaluations without gain before training stops
     threads: int = _within(0, 0, 1_024)  # 0: all cores
     int8: bool = True  # judge with 8-bit weights where the CPU can: about 2.5 times as fast
-    moderator_history: bool = True  # may a moderator's overturn rate move the rank of their decisions
+    # whether a moderator's overturn rate may change the rank of their decisions
+    moderator_history: bool = True
     seed: int = _within(20_261_123, 0, 2**32 - 1)
-    allow_download: bool = False  # let a hub id reach the network
+    allow_download: bool = False  # whether a hub id may be downloaded
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrawConfig:
-    """The review batch: how much width to give up for yield, and the defensive floor."""
+    """The review batch: how much width to give up to find more errors, and the defensive floor."""
 
-    kappa: float = _within(
-        1.0, 0.01, 100.0
-    )  # anticipated half-width relative to a random draw of the same size
+    # anticipated half-width relative to a random draw of the same size
+    kappa: float = _within(1.0, 0.01, 100.0)
     floor: float = _within(0.35, 0.001, 1.0)  # epsilon: share of flat sampling mixed into the sqrt design
-    cell_floor: float = _within(
-        0.5, 0.0, 1.0
-    )  # share of the floor that goes per cell instead of per decision
+    # share of the floor that goes per cell instead of per decision
+    cell_floor: float = _within(0.5, 0.0, 1.0)
     cells: tuple[str, ...] = ("market", "area")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewConfig:
-    """How the review desk behaves."""
+    """The behaviour of the review desk."""
 
     blur: bool = True
-    blind: bool = False  # True hides the decision and all of the model's view until the SME has ruled
+    blind: bool = False  # True hides the decision and everything from the model until the SME has ruled
     minutes_per_case: float = _within(1.5, 0.01, 1_440.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AppConfig:
-    """Where the app listens."""
+    """The address on which the app listens."""
 
     host: str = "127.0.0.1"
     port: int = _within(8501, 1, 65_535)
@@ -155,7 +154,11 @@ def _section(cls: type[Any], raw: Any, where: str) -> Any:
 
 
 def _check_names(config: Config, source: str) -> Config:
-    """The model's name becomes part of folder names, so it may not lead out of them; cells are of columns that frames have."""
+    """Check names in the settings.
+
+    The model's name becomes part of folder names, so it must stay inside them. Cells are made of columns that
+    frames have.
+    """
     if unknown := sorted(set(config.draw.cells) - set(DOMAINS)):
         raise ConfigError(
             f"{source}: draw.cells: {unknown[0]!r} is unknown; use some of {', '.join(DOMAINS)}"
@@ -183,7 +186,8 @@ def parse_config(text: str, source: str = "evenhand.toml") -> Config:
 def read_config(path: Path) -> Config:
     """Settings from the TOML file at `path`."""
     try:
-        return parse_config(path.read_text(encoding="utf-8-sig"), path.name)  # Notepad writes a mark first
+        # Notepad writes a byte order mark at the start
+        return parse_config(path.read_text(encoding="utf-8-sig"), path.name)
     except OSError as problem:
         raise ConfigError(
             f"{path}: cannot be read ({problem.strerror or problem}); check the file"

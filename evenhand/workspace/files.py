@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees a whole file or none."""
+"""Writes files so that a reader sees a whole file or none."""
 
 from __future__ import annotations
 
@@ -20,19 +20,25 @@ _POLARS_SAYS = ("IO error", "transport error")
 
 
 def refused_by_disk(problem: BaseException) -> bool:
-    """Whether the operating system refused a write: an OSError, or what Polars makes of one (a ComputeError)."""
+    """Whether the operating system refused a write.
+
+    That is an OSError, or the ComputeError that Polars makes of one.
+    """
     if isinstance(problem, OSError):
         return True
     return type(problem).__name__ == "ComputeError" and any(words in str(problem) for words in _POLARS_SAYS)
 
 
 def is_damaged_parquet(problem: BaseException) -> bool:
-    """Whether Polars met a Parquet file that is cut or altered."""
+    """Whether Polars found a Parquet file that is cut or altered."""
     return type(problem).__name__ == "ComputeError" and "File out of specification" in str(problem)
 
 
 def is_about_the_disk(problem: OSError) -> bool:
-    """Whether space or permission is missing, so that the user can help; other OSErrors are our own mistakes."""
+    """Whether space or permission is missing, so that the user can help.
+
+    Other OSErrors are our own mistakes.
+    """
     return problem.errno in _DISK
 
 
@@ -53,7 +59,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.parent / f".{target.name}.{secrets.token_hex(8)}.part"
-        part.touch(exist_ok=False)  # by the umask: who shares the folder may read the file
+        part.touch(exist_ok=False)  # the umask applies: people who share the folder may read the file
         yield part
         part.replace(target)
     except Exception as problem:

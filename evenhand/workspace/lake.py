@@ -27,7 +27,7 @@ def scan_decisions(ws: Workspace, *, since: date | None = None, until: date | No
 
 
 def score_file(ws: Workspace, model: str, decision_file: Path) -> Path:
-    """Where the scores of `decision_file` by `model` ("evenhand-3") lie; there only when whole."""
+    """The file for the scores of `decision_file` by `model` ("evenhand-3"); it exists only when whole."""
     return ws.scores_dir / f"model={model}" / decision_file.parent.name / decision_file.name
 
 

@@ -1,10 +1,10 @@
-"""No dependency of ours phones home, and no hub is asked at run time unless the user allows it."""
+"""Stops the dependencies from sending data, and from asking a model hub unless the user allows it."""
 
 from __future__ import annotations
 
 import os
 
-#: Read by the dependencies at import, so `quiet` runs before any of them is imported.
+#: The dependencies read these at import, so `quiet` runs before any of them is imported.
 SWITCHES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",

@@ -56,7 +56,7 @@ class Workspace:
 
     @property
     def conflicts_file(self) -> Path:
-        """Near-identical content decided differently, as `evenhand conflicts` found it last."""
+        """Near-identical content decided differently: the result of the last `evenhand conflicts`."""
         return self.root / "conflicts.parquet"
 
     @property
@@ -76,7 +76,7 @@ class Workspace:
 
     @property
     def training_dir(self) -> Path:
-        """Checkpoints of training runs that were cut short."""
+        """Checkpoints of training runs that did not finish."""
         return self.root / "training"
 
     @property
@@ -103,7 +103,8 @@ def create_workspace(root: Path) -> Workspace:
     _check_root(root)
     if root.exists() and not root.is_dir():
         raise WorkspaceError(f"{root}: is a file; name a new or empty folder")
-    if root.exists() and {path.name for path in root.iterdir()} - {_MARK}:  # the mark: an init cut short
+    # the mark: an init that did not finish
+    if root.exists() and {path.name for path in root.iterdir()} - {_MARK}:
         raise WorkspaceError(f"{root}: is not empty; name a new or empty folder")
     write_text(root / _MARK, f"{SCHEMA}\n")
     write_text(root / CONFIG_NAME, DEFAULT_TOML)
