@@ -52,8 +52,8 @@ def reading(case: Mapping[str, Any], card: Mapping[str, Any]) -> None:
 def titled(sentence: str, case: Mapping[str, Any]) -> str:
     """`sentence` with the titles of the area's labels instead of their names, in “ ”.
 
-    A card's sentence has its labels in “ ” already, and there nothing else is taken for a label; in the reasons of a flag a name
-    that differs from its title is replaced where it stands as a word.
+    A card's sentence has its labels in “ ” already, and there nothing else is taken for a label; in the
+    reasons of a flag a name that differs from its title is replaced where it stands as a word.
     """
     labels = session.policy(case["policy_version"]).area(case["area"]).labels
     quoted = "“" in sentence

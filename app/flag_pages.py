@@ -96,8 +96,8 @@ def page(
 ) -> FlagPage:
     """Page `number` (from 1; the last where there are fewer) of the flags that fit, `size` a page, by rank or the newest first.
 
-    What fits is told from a few columns of the whole file; all columns are read of the page alone. UserError if the person's role
-    has no flags page.
+    What fits is told from a few columns of the whole file; all columns are read of the page alone. UserError
+    if the person's role has no flags page.
     """
     found = _scan(model, user)
     for name, value in where.items():

@@ -49,7 +49,8 @@ def _run(user: User) -> None:
     """The page at the address. Those outside the role are not listed, and refuse themselves."""
     mine = [_page(name, "visible") for name in session.PAGES[user.role]]
     barred = [_page(name, "hidden") for name in PAGES if name not in session.PAGES[user.role]]
-    # a default page has no address of its own: with a hidden one in front, each page keeps its address for everybody
+    # a default page has no address of its own: with a hidden one in front, each page keeps its address for
+    # everybody
     start = st.Page(
         lambda: st.switch_page(mine[0]), title="Start", url_path="start", default=True, visibility="hidden"
     )

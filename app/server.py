@@ -20,8 +20,8 @@ _GOODBYE_SECONDS = 3
 def listen(address: str, port: int) -> socket.socket:
     """A socket that listens at `address` and `port`; UserError where that cannot be had.
 
-    Its protocol is named: asyncio turns Nagle's algorithm off only then, and a page of a hundred small files waits 40 ms on
-    each of them with it on. `streamlit run` leaves it unnamed.
+    Its protocol is named: asyncio turns Nagle's algorithm off only then, and a page of a hundred small files
+    waits 40 ms on each of them with it on. `streamlit run` leaves it unnamed.
     """
     try:
         found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

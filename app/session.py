@@ -26,7 +26,8 @@ PAGES: dict[Role, tuple[str, ...]] = {
     "admin": ("review", "flags", "conflicts", *MANAGERS, "models"),
 }
 
-#: Keys of the session's state. Who is here is kept under one of our own: a widget's may go when the page is switched.
+#: Keys of the session's state. Who is here is kept under one of our own: a widget's may go when the page is
+#: switched.
 _PERSON, _PICKER, _ARRIVED, _REFUSED = "person", "who", "arrived", "refused"
 
 
@@ -108,8 +109,8 @@ def me(page: str) -> User:
 def acting(page: str, drawn_for: str, place: tuple[str, str] | None = None) -> User:
     """The person here at this moment, for a callback that writes what they did on a page that was drawn for `drawn_for`.
 
-    UserError, and then nothing may be stored, if somebody else is here by now, or if their role does not include `page` or their
-    markets and languages not `place`.
+    UserError, and then nothing may be stored, if somebody else is here by now, or if their role does not
+    include `page` or their markets and languages not `place`.
     """
     here = _signed_in()
     if here != drawn_for:

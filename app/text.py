@@ -11,8 +11,9 @@ from typing import Any
 def marked(text: str, spans: Sequence[Mapping[str, Any]] = ()) -> str:
     """`text` escaped, with its spans in <mark>; spans are character offsets (start, end) and a weight.
 
-    A weight above 0 speaks for an overturn; else the mark is dotted; the words of a flip (`flip`) are outlined. Spans that
-    overlap one before, or lie outside the text, are left unmarked: no character is lost or doubled.
+    A weight above 0 speaks for an overturn; else the mark is dotted; the words of a flip (`flip`) are
+    outlined. Spans that overlap one before, or lie outside the text, are left unmarked: no character is lost
+    or doubled.
     """
     parts, at = [], 0
     for span in sorted(spans, key=lambda span: int(span["start"])):

@@ -2,8 +2,8 @@
 
     python benchmarks/conflicts.py [--rows 100000] [--json OUT]
 
-Texts are random sentences of invented word lists, so no two of them are alike unless planted. A pair counts as found if both
-texts end in one group; a pair of different texts in one group counts against precision.
+Texts are random sentences of invented word lists, so no two of them are alike unless planted. A pair counts
+as found if both texts end in one group; a pair of different texts in one group counts against precision.
 """
 
 from __future__ import annotations

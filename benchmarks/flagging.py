@@ -2,11 +2,12 @@
 
     python benchmarks/flagging.py --data DIR --cache DIR --json OUT
 
-One random vote a row is the moderator's decision, the gold (or the majority of the other votes) the SME's ruling. Half of
-the groups are for the final table only (`--part final`); rulings of 30% of all groups come from the other half, whose rest served
-for choosing (`--part dev`). Nobody sees the truth of any other decision. Evenhand's second stage is the product's own
-code on the base encoder; the fine-tuned one is measured by `benchmarks/loop.py`. Resumable: a run of a set and seed is
-computed once a cache folder, and again when the code it depends on changes.
+One random vote a row is the moderator's decision, the gold (or the majority of the other votes) the SME's
+ruling. Half of the groups are for the final table only (`--part final`); rulings of 30% of all groups come
+from the other half, whose rest served for choosing (`--part dev`). Nobody sees the truth of any other
+decision. Evenhand's second stage is the product's own code on the base encoder; the fine-tuned one is
+measured by `benchmarks/loop.py`. Resumable: a run of a set and seed is computed once a cache folder, and
+again when the code it depends on changes.
 """
 
 from __future__ import annotations

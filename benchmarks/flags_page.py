@@ -2,9 +2,9 @@
 
     python benchmarks/flags_page.py [--flags 100000] [--servers 5] [--json OUT]
 
-The first load of a new server is told apart from later ones of other visitors (no browser cache either): the server still warms
-up. The browser itself runs already, as a visitor's does. Busy machines say little: `chrt -r 1` before the command keeps other
-work out of the way, and the result says so.
+The first load of a new server is told apart from later ones of other visitors (no browser cache either): the
+server still warms up. The browser itself runs already, as a visitor's does. Busy machines say little: `chrt
+-r 1` before the command keeps other work out of the way, and the result says so.
 """
 
 from __future__ import annotations

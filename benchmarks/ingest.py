@@ -2,9 +2,10 @@
 
     python benchmarks/ingest.py [--rows 1000000] [--formats csv.gz parquet] [--json OUT] [--folder FOLDER]
 
-The texts are the invented sentences of `evenhand.synthetic`; one row in 1,000 is bad in a known way. Each format goes into a new
-workspace by a new process, whose peak memory is its own; then the same file is taken in again, which must change nothing.
-Stops with an error unless rows = added + quarantined and each kind of bad row was quarantined as often as it was planted.
+The texts are the invented sentences of `evenhand.synthetic`; one row in 1,000 is bad in a known way. Each
+format goes into a new workspace by a new process, whose peak memory is its own; then the same file is taken
+in again, which must change nothing. Stops with an error unless rows = added + quarantined and each kind of
+bad row was quarantined as often as it was planted.
 """
 
 from __future__ import annotations
@@ -119,8 +120,8 @@ def write_file(file: Path, rows: int, seed: int) -> None:
 def evenhand(workspace: Path, *words: str) -> tuple[str, float, float]:
     """Standard output, wall seconds and peak megabytes of `evenhand WORDS` in a new process.
 
-    The peak is the child's own (wait4). A child starts with its parent's peak: so this process stays small, and the file is
-    written by another one.
+    The peak is the child's own (wait4). A child starts with its parent's peak: so this process stays small,
+    and the file is written by another one.
     """
     call = [sys.executable, "-m", "evenhand", "-w", str(workspace), *words]
     began = time.monotonic()

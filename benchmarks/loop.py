@@ -2,8 +2,9 @@
 
     python benchmarks/loop.py --data FILE --workspace DIR [--areas A B] [--languages L M] [--limit N] --json OUT
 
-One random vote a row is the moderator's decision; the gold, or the majority of the other votes, is the SME's ruling. Rulings are
-revealed for a share of the groups; everything is measured on the rest, which no model has seen.
+One random vote a row is the moderator's decision; the gold, or the majority of the other votes, is the SME's
+ruling. Rulings are revealed for a share of the groups; everything is measured on the rest, which no model has
+seen.
 """
 
 from __future__ import annotations

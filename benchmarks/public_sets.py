@@ -1,6 +1,7 @@
 """The public data sets that the benchmarks know, as prepared files; `data_cards/` has one card for each.
 
-A file is `NAME.csv.gz` with the columns COLUMNS. Texts are never part of this repository. This module is data only.
+A file is `NAME.csv.gz` with the columns COLUMNS. Texts are never part of this repository. This module is data
+only.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import Literal
 
 COLUMNS = ("case_id", "text", "language", "category", "votes", "gold", "gold_source", "split", "meta")
 
-#: How a vote names its annotator: one person over all texts; some rows only; the n-th column, identity not stated; by nothing
-#: (counts alone); or there are no votes at all.
+#: How a vote names its annotator: one person over all texts; some rows only; the n-th column, identity not
+#: stated; by nothing (counts alone); or there are no votes at all.
 Votes = Literal["persistent", "partial", "position", "counts", "none"]
 
 

@@ -2,10 +2,11 @@
 
     python benchmarks/scale.py [--rows 10000000] [--budget 2000] [--cache FOLDER] [--json OUT]
 
-A lake of 84 days and 200 cells (40 markets, 5 areas) with invented scores is made once in --cache. Then two new processes, each
-with its own peak memory: one runs what `evenhand plan`, `evenhand draw` and `evenhand estimate --by market,area` run; the other
-does the same sums with pandas as one would write them in a notebook: read both tables, merge, draw, keep the frame, group. The
-batch is ruled in between, outside the clock, by a rule that both share; so the two overall rates must agree to within their error.
+A lake of 84 days and 200 cells (40 markets, 5 areas) with invented scores is made once in --cache. Then two
+new processes, each with its own peak memory: one runs what `evenhand plan`, `evenhand draw` and `evenhand
+estimate --by market,area` run; the other does the same sums with pandas as one would write them in a
+notebook: read both tables, merge, draw, keep the frame, group. The batch is ruled in between, outside the
+clock, by a rule that both share; so the two overall rates must agree to within their error.
 """
 
 from __future__ import annotations

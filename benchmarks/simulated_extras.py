@@ -1,6 +1,7 @@
 """What the plain simulation leaves out: modelled cells, SMEs who err, half-done batches, clustered errors, daily looks.
 
-Each extra draws with kappa = 1 and says how often its interval covers, and how wide it is relative to a reference named with it.
+Each extra draws with kappa = 1 and says how often its interval covers, and how wide it is relative to a
+reference named with it.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python benchmarks/transfer.py --data DIR --cache DIR --json OUT [--set multilingual_hatecheck] [--seeds 1 2]
 
-Each language in turn gives up its rulings (its decisions stay: moderators work in every language). Judged are its decisions in the final
-half of the groups, beside the same decisions when the language has its rulings, the best peers, and chance. Flags of such a
-language say so (`support: none`). Resumable, as `benchmarks/flagging.py`.
+Each language in turn gives up its rulings (its decisions stay: moderators work in every language). Judged are
+its decisions in the final half of the groups, beside the same decisions when the language has its rulings,
+the best peers, and chance. Flags of such a language say so (`support: none`). Resumable, as
+`benchmarks/flagging.py`.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ _DRAWS = click.option(
 def asks(*, split: bool = False, share: bool = False, draws: bool = False) -> Callable[[F], F]:
     """Give a command the options of a question, and pass it on as `question`.
 
-    Always `--since`, `--until` and `--where`; `split`: `--by`; `share`: `--weight`, `--estimand`, `--daily-looks` and `--weekly-looks`;
-    `draws`: `--draw`.
+    Always `--since`, `--until` and `--where`; `split`: `--by`; `share`: `--weight`, `--estimand`,
+    `--daily-looks` and `--weekly-looks`; `draws`: `--draw`.
     """
     options = [
         *([_SPLIT] if split else []),

@@ -105,8 +105,8 @@ def domains(rows: pd.DataFrame, overall: Estimate, title: str, share: str) -> al
 def trend_rows(table: EstimateTable, outcome: str, in_force: Mapping[str, date], period: str) -> pd.DataFrame:
     """One row a period and policy version, by time: start, version, rate, low, high, says, status, run.
 
-    A period that a new version falls into is two rows, the second from the day it came into force. `run` numbers the
-    stretches of measured rows under one version: a band never spans a change of policy or a gap.
+    A period that a new version falls into is two rows, the second from the day it came into force. `run`
+    numbers the stretches of measured rows under one version: a band never spans a change of policy or a gap.
     """
     rows, run, before = [], 0, ""
     ordered = sorted(

@@ -29,7 +29,8 @@ SKIP_REASONS = (
     "too much for me today",
 )
 
-#: Seconds that a text, or the line about the last act, must stand before a key acts on it: what comes sooner was meant for another.
+#: Seconds that a text, or the line about the last act, must stand before a key acts on it: what comes sooner
+#: was meant for another.
 GUARD = 0.4
 _OF_A_CASE = (
     "shown_at",

@@ -67,7 +67,8 @@ def _simulated_rulings(
 def held_again(frame: pl.DataFrame, redraws: int, rng: np.random.Generator) -> int:
     """How many of `redraws` new draws by the frame's own inclusion probabilities have an interval that holds its error rate.
 
-    `frame` has `p_overturn`, `pi` and `wrong` (whether the planted label is another one). One draw may miss by bad luck, one in twenty does.
+    `frame` has `p_overturn`, `pi` and `wrong` (whether the planted label is another one). One draw may miss
+    by bad luck, one in twenty does.
     """
     p, pi, y = (frame[name].cast(pl.Float64).to_numpy() for name in ("p_overturn", "pi", "wrong"))
     held = 0

@@ -77,8 +77,8 @@ def show(ctx: click.Context, version: str) -> None:
 def compare(ctx: click.Context, challenger: str, champion: str, to_json: bool) -> None:
     """Compare CHALLENGER with the champion, in every language.
 
-    Both judge the same decisions: those with rulings that neither has learned from. Judging takes a while; what came out is kept
-    until a ruling is new.
+    Both judge the same decisions: those with rulings that neither has learned from. Judging takes a while;
+    what came out is kept until a ruling is new.
     """
     registry, workspace, store = _registry(ctx)
     from models.compare.versions import check

@@ -22,8 +22,8 @@ from cli.common import as_json, here_with_store, say_json
 def command(ctx: click.Context, draw_id: str, out: Path, to_json: bool) -> None:
     """Write the rulings of a draw that several experts should check together, so that rates can be corrected for SME error.
 
-    Every overturn, and a part of the confirmations. Take the panel's word in with `evenhand ingest rulings FILE --draw DRAW
-    --panel`, then ask for `evenhand estimate --estimand panel`.
+    Every overturn, and a part of the confirmations. Take the panel's word in with `evenhand ingest rulings
+    FILE --draw DRAW --panel`, then ask for `evenhand estimate --estimand panel`.
     """
     from evenhand.rates.panel import panel_queue
     from evenhand.workspace.files import write_table

@@ -2,8 +2,8 @@
 
     make demo APP=0 && .venv/bin/python docs/screenshots/take.py demo-workspace [PAGE ...]
 
-With PAGE (review, overview, flags, ...) only those pages. Only invented texts are on them. Looking leaves two users, a few skipped cases and
-an audit trail in the workspace.
+With PAGE (review, overview, flags, ...) only those pages. Only invented texts are on them. Looking leaves two
+users, a few skipped cases and an audit trail in the workspace.
 """
 
 from __future__ import annotations

@@ -60,7 +60,8 @@ def wheel(root, tmp_path_factory) -> Path:
 def place(wheel, tmp_path_factory) -> Path:
     """A virtual environment that has the wheel, and after it what is installed here but no clone.
 
-    A line in a .pth file adds a folder and reads no .pth file in it: an editable install of a clone stays unseen.
+    A line in a .pth file adds a folder and reads no .pth file in it: an editable install of a clone stays
+    unseen.
     """
     place = tmp_path_factory.mktemp("place")
     run(sys.executable, "-m", "venv", "--without-pip", place / "venv")

@@ -117,7 +117,8 @@ def test_many_decisions_keep_their_rows_and_order(store):
     assert found.filter(is_settled()).height == 15
 
 
-# --- the table: every kind of ruling through every consumer -------------------------------------------------------------------
+# --- the table: every kind of ruling through every consumer
+# -------------------------------------------------------------------
 
 AGREE, OVERTURN, CLEAN = "the decision's label", "another violating label", "the clean label"
 

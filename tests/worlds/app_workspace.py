@@ -84,7 +84,8 @@ def app_workspace(
 ) -> tuple[Workspace, Store]:
     """The sample policies and 2,000 synthetic decisions, or `policies` and the decisions as `change` leaves them.
 
-    Users of every role (and `sme-sa`, who sees market SA only); an early draw fully ruled, a late one open."""
+    Users of every role (and `sme-sa`, who sees market SA only); an early draw fully ruled, a late one open.
+    """
     ws = create_workspace(root / "workspace")
     store = Store.open(ws.store_url)
     for policy, text in policies or sample_policies():

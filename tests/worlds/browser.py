@@ -33,8 +33,9 @@ IN_A_BROWSER = [
 PATIENCE = 60_000  # milliseconds: a busy machine draws slowly
 expect.set_options(timeout=PATIENCE)
 
-# Everything that a page still has to do before it may be looked at or typed into: connect, run its script, replace what is stale or a
-# placeholder, load its letters, draw its charts; and then stand still for STILL milliseconds.
+# Everything that a page still has to do before it may be looked at or typed into: connect, run its script,
+# replace what is stale or a placeholder, load its letters, draw its charts; and then stand still for STILL
+# milliseconds.
 STILL = 300
 SETTLED = """still => {
   const app = document.querySelector(".stApp");
