@@ -37,8 +37,12 @@ def show(at: measured.Stamp, question: Question, choices: measured.Choices) -> N
     else:
         middle = choices.first + (choices.last - choices.first) / 2
         day = first.date_input(
-            "From which day on?", middle, min_value=choices.first + timedelta(days=1), max_value=choices.last, key="change_day"
-        )  # fmt: skip
+            "From which day on?",
+            middle,
+            min_value=choices.first + timedelta(days=1),
+            max_value=choices.last,
+            key="change_day",
+        )
         sides = {
             f"Before {spelled(day)}": question.within(None, day),
             f"{spelled(day)} and after": question.within(day, None),

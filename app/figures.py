@@ -18,10 +18,8 @@ from evenhand.records.batches import DrawRecord, QueueProgress
 from evenhand.records.columns import DOMAINS
 
 SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")  # no league table of people
-Stamp = tuple[
-    str, int, int, int, int, int
-]  # workspace; rulings, skips, and how many of each were taken back; draws
-
+#: Workspace; number of rulings, of skips, of rulings taken back, of skips taken back, of draws.
+Stamp = tuple[str, int, int, int, int, int]
 
 EVERYTHING = Question()
 
@@ -97,10 +95,12 @@ def _batch(at: Stamp, draw_id: str) -> Batch:
     )
     return Batch(
         draw=store.draw(draw_id),
-        whole=QueueProgress(total=items.height, ruled=int(items["ruled"].sum()), skipped=int(items["skipped"].sum())),
+        whole=QueueProgress(
+            total=items.height, ruled=int(items["ruled"].sum()), skipped=int(items["skipped"].sum())
+        ),
         markets={row.pop("market"): QueueProgress(**row) for row in counts.iter_rows(named=True)},
         certain=int(items["take_all"].sum()),
-    )  # fmt: skip
+    )
 
 
 def day_after(day: date) -> date:

@@ -73,9 +73,14 @@ def _pick(names: list[str]) -> str | None:
     state[_PICKER] = chosen
     place = st.container(width=360) if chosen is None else st.sidebar
     place.selectbox(
-        "You are", names, None, key=_PICKER, on_change=_arrive, placeholder="Choose your name",
+        "You are",
+        names,
+        None,
+        key=_PICKER,
+        on_change=_arrive,
+        placeholder="Choose your name",
         help="On a shared machine set EVENHAND_USER.",
-    )  # fmt: skip
+    )
     return chosen
 
 

@@ -92,9 +92,13 @@ def look_alike(words: list[str], script: str, rng: np.random.Generator) -> str:
 
 
 CHANGES: dict[str, Callable[[list[str], str, np.random.Generator], str]] = {
-    "typo": typo, "emoji": emoji, "spacing": spacing, "word_swap": swap, "elongated": elongated,
+    "typo": typo,
+    "emoji": emoji,
+    "spacing": spacing,
+    "word_swap": swap,
+    "elongated": elongated,
     "look_alike": look_alike,
-}  # fmt: skip
+}
 
 
 def make(rows: int, seed: int) -> tuple[list[str], list[int], list[str]]:

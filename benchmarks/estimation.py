@@ -98,12 +98,24 @@ MEASURED_CODE = {
     design: ("capped", "Design", "_highest", "_EDGE", "PHI_MAX"),
     draw: ("pareto_draw", "_spread"),
     estimator: (
-        "recalibrate", "calibrated", "frame_totals", "sample_totals", "_modelled", "_verdicts", "_spread", "estimates",
-        "_effective", "_estimate", "ENOUGH", "RULED", "SMOOTH", "_EDGE",
+        "recalibrate",
+        "calibrated",
+        "frame_totals",
+        "sample_totals",
+        "_modelled",
+        "_verdicts",
+        "_spread",
+        "estimates",
+        "_effective",
+        "_estimate",
+        "ENOUGH",
+        "RULED",
+        "SMOOTH",
+        "_EDGE",
     ),
     intervals: ("wilson_rate", "logit_t"),
     ridge_logistic: ("ridge_logistic", "_ROUNDS", "_SMALL"),
-}  # fmt: skip
+}
 #: And an extra besides.
 EXTRA_CODE = MEASURED_CODE | {
     small_area: ("in_bins", "modelled_rates", "_design", "_fit", "_KINDS"),

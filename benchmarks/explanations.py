@@ -106,9 +106,11 @@ def trained(chosen: Set, data: Path, root: Path) -> ModelBundle:
             "0.5",
         ]
         subprocess.run(
-            [*call, "--json", str(done), *chosen.words], stdout=subprocess.DEVNULL, check=True,
+            [*call, "--json", str(done), *chosen.words],
+            stdout=subprocess.DEVNULL,
+            check=True,
             env={**os.environ, "PYTHONPATH": str(HERE.parent)},
-        )  # fmt: skip
+        )
     return Registry(open_workspace(root / chosen.name)).load("champion")
 
 
@@ -279,9 +281,13 @@ def like_for_like(judge: Judge, spans: list[Span], by_gradients: Floats) -> dict
     text = judge.row["text"]
     p = judge.encoder.proba([text], judge.head)[0]
     found = search(
-        text, spans, lambda texts: judge.encoder.proba(texts, judge.head), decided=judge.label,
-        predicted=int(p.argmax()), passes=1_600 // len(judge.encoder.encoder.tokens([text])[0]),
-    )  # fmt: skip
+        text,
+        spans,
+        lambda texts: judge.encoder.proba(texts, judge.head),
+        decided=judge.label,
+        predicted=int(p.argmax()),
+        passes=1_600 // len(judge.encoder.encoder.tokens([text])[0]),
+    )
     ours = frozenset(i for i, weight in found.weights.items() if weight > 0)
     if not ours:
         return None

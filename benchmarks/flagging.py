@@ -66,20 +66,29 @@ def main() -> None:
         for seed in args.seeds:
             start = time.monotonic()
             asked = Asked(
-                name=name, seed=seed, rulings_share=args.rulings_share, limit=3_000 if args.quick else None,
-                unseen_languages=tuple(sorted(args.unseen_languages)), history=not args.no_history,
-            )  # fmt: skip
+                name=name,
+                seed=seed,
+                rulings_share=args.rulings_share,
+                limit=3_000 if args.quick else None,
+                unseen_languages=tuple(sorted(args.unseen_languages)),
+                history=not args.no_history,
+            )
             runs.append((name, seed, cached_run(asked, args.data, args.cache, encoder)))
             print(f"{name} seed {seed}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     if args.prior:
         return print_prior(runs)
     result = summary(args, runs)
     result["about"] = {
-        "date": datetime.now(UTC).date().isoformat(), "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "seeds": args.seeds, "part": args.part, "rulings_share": args.rulings_share, "quick": args.quick,
-        "unseen_languages": args.unseen_languages, "moderator_history": not args.no_history,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "seeds": args.seeds,
+        "part": args.part,
+        "rulings_share": args.rulings_share,
+        "quick": args.quick,
+        "unseen_languages": args.unseen_languages,
+        "moderator_history": not args.no_history,
         "seconds_this_call": round(time.monotonic() - began),
-    }  # fmt: skip
+    }
     if args.json:
         args.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print_table(result)

@@ -20,7 +20,7 @@ from doubtlab.reason import (
     ProbaReason,
     ShortConfidenceReason,
     WrongPredictionReason,
-)  # fmt: skip
+)
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn.linear_model import LogisticRegression, SGDClassifier

@@ -46,11 +46,14 @@ def make_workspace(root: Path, flags: int) -> Path:
     rows = pl.read_csv(root / "data" / "decisions.csv.gz", try_parse_dates=True)
     p = np.sort(np.random.default_rng(1).beta(1, 12, rows.height))[::-1]
     full = rows.with_columns(
-        pl.int_range(1, rows.height + 1).alias("rank"), pl.Series("p_overturn", p),
-        decision_id=pl.int_range(rows.height).cast(pl.String), predicted_label=pl.lit("no_violation"),
-        reasons=pl.lit("reads like no_violation (90%), decided otherwise"), support=pl.lit("good"),
+        pl.int_range(1, rows.height + 1).alias("rank"),
+        pl.Series("p_overturn", p),
+        decision_id=pl.int_range(rows.height).cast(pl.String),
+        predicted_label=pl.lit("no_violation"),
+        reasons=pl.lit("reads like no_violation (90%), decided otherwise"),
+        support=pl.lit("good"),
         model_version=pl.lit("evenhand-1"),
-    )  # fmt: skip
+    )
     ws.flags_dir.mkdir(parents=True)
     full.write_parquet(ws.flags_dir / "evenhand-1.parquet", row_group_size=2_000)
     return ws.root

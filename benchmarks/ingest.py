@@ -42,9 +42,19 @@ BAD: tuple[tuple[str, str, str], ...] = (
     ("exposure", "-3", "no number of views"),
 )
 COLUMNS = (
-    "case_id", "text", "language", "market", "queue", "area", "policy_version", "label", "moderator_id", "decided_at",
-    "team", "exposure",
-)  # fmt: skip
+    "case_id",
+    "text",
+    "language",
+    "market",
+    "queue",
+    "area",
+    "policy_version",
+    "label",
+    "moderator_id",
+    "decided_at",
+    "team",
+    "exposure",
+)
 
 
 def chunks(rows: int, seed: int) -> Iterator[list[tuple[str, ...]]]:
@@ -77,10 +87,19 @@ def chunks(rows: int, seed: int) -> Iterator[list[tuple[str, ...]]]:
             policy = policies[-1] if at.date() >= policies[-1].effective_from else policies[0]
             labels = policy.area(area).label_names
             row = [
-                f"c{i + 1:09}", text, language, MARKETS[language], queues[pick[8] % len(queues)], area, policy.version,
-                labels[pick[9] % len(labels)], f"m{pick[9] % 997:03}", f"{at:%Y-%m-%dT%H:%M:%SZ}",
-                TEAMS[pick[8] % len(TEAMS)], str(pick[6] % 100_000),
-            ]  # fmt: skip
+                f"c{i + 1:09}",
+                text,
+                language,
+                MARKETS[language],
+                queues[pick[8] % len(queues)],
+                area,
+                policy.version,
+                labels[pick[9] % len(labels)],
+                f"m{pick[9] % 997:03}",
+                f"{at:%Y-%m-%dT%H:%M:%SZ}",
+                TEAMS[pick[8] % len(TEAMS)],
+                str(pick[6] % 100_000),
+            ]
             if i % BAD_EVERY == BAD_EVERY // 2:
                 column, value, _ = BAD[i // BAD_EVERY % len(BAD)]
                 row[COLUMNS.index(column)] = value

@@ -68,7 +68,13 @@ _ALL = (
     DataSet(
         name="convabuse",
         areas=(
-            "abuse", "ableism", "homophobia", "intellectual_insult", "racism", "sexism", "sexual_harassment",
+            "abuse",
+            "ableism",
+            "homophobia",
+            "intellectual_insult",
+            "racism",
+            "sexism",
+            "sexual_harassment",
             "transphobia",
         ),
         labels=("0", "1"),
@@ -92,7 +98,13 @@ _ALL = (
     DataSet(
         name="openai_moderation",
         areas=(
-            "violence", "self_harm", "violence_graphic", "harassment", "sexual_minors", "sexual", "hate",
+            "violence",
+            "self_harm",
+            "violence_graphic",
+            "harassment",
+            "sexual_minors",
+            "sexual",
+            "hate",
             "hate_threatening",
         ),
         labels=("0", "1"),
@@ -100,7 +112,7 @@ _ALL = (
         votes="none",
     ),
     DataSet(name="edos", areas=("sexism",), labels=("0", "1"), languages=("en",), votes="none"),
-)  # fmt: skip
+)
 
 #: By name, which is also the name of the card.
 SETS: dict[str, DataSet] = {data.name: data for data in _ALL}

@@ -65,10 +65,12 @@ def main() -> None:
             if name not in ("n", "error_rate", "support")
         },
         "about": {
-            "set": args.set, "seeds": args.seeds, "date": datetime.now(UTC).date().isoformat(),
+            "set": args.set,
+            "seeds": args.seeds,
+            "date": datetime.now(UTC).date().isoformat(),
             "machine": f"{platform.machine()}, Python {platform.python_version()}",
         },
-    }  # fmt: skip
+    }
     if args.json:
         args.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print_table(result)
@@ -94,7 +96,9 @@ def mean_figures(frames: list[pl.DataFrame], method: str) -> dict[str, float]:
 
 def print_table(result: Mapping[str, Any]) -> None:
     """A Markdown table, a row a language."""
-    print("| language | unseen | error rate | AP without its rulings | with them | best peer without | lift at 5% | AUROC | ECE |")  # fmt: skip
+    print(
+        "| language | unseen | error rate | AP without its rulings | with them | best peer without | lift at 5% | AUROC | ECE |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     rows = [*result["languages"].items(), ("mean", result["macro"])]
     for language, one in rows:

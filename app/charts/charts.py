@@ -79,16 +79,22 @@ def domains(rows: pd.DataFrame, overall: Estimate, title: str, share: str) -> al
     if len(unknown):
         meant += "; ?: not known yet"
     x = alt.X("low:Q", scale=scale, title=meant, axis=alt.Axis(format="~%", tickCount=8))
-    hint = [alt.Tooltip("domain:N", title="Where"), alt.Tooltip("says:N", title="Rate"),
-            alt.Tooltip("interval:N", title="95% interval"), alt.Tooltip("reviewed:Q", format=",", title="Reviewed")]  # fmt: skip
+    hint = [
+        alt.Tooltip("domain:N", title="Where"),
+        alt.Tooltip("says:N", title="Rate"),
+        alt.Tooltip("interval:N", title="95% interval"),
+        alt.Tooltip("reviewed:Q", format=",", title="Reviewed"),
+    ]
     words = alt.Chart(rows).mark_text(align="left", dx=9, fontSize=12, color=quiet())
     layers: list[alt.Chart] = [words.encode(x=alt.value("width"), y=y, text="beside:N", tooltip=hint)]
     if len(known):
         base = alt.Chart(known)
         layers += [
             base.mark_rule(strokeWidth=3, color=BLUE).encode(x=x, x2="high:Q", y=y, tooltip=hint),
-            base.mark_point(filled=True, size=110, opacity=1, color=BLUE).encode(x="rate:Q", y=y, tooltip=hint),
-        ]  # fmt: skip
+            base.mark_point(filled=True, size=110, opacity=1, color=BLUE).encode(
+                x="rate:Q", y=y, tooltip=hint
+            ),
+        ]
     if len(unknown):
         dotted = alt.Chart(unknown).mark_rule(strokeDash=[2, 4], color=quiet())
         layers.append(dotted.encode(x=x, x2="high:Q", y=y, tooltip=hint))
@@ -142,15 +148,18 @@ def trend(rows: pd.DataFrame, changes: Mapping[str, date], *, title: str, height
     """Rates over time with their bands; a dashed line where a policy version came into force, "?" where not known yet."""
     known, unknown = rows[rows["status"] == "measured"], rows[rows["status"] != "measured"]
     top = float(known["high"].max()) * 1.12 if len(known) else 1.0
-    scale = alt.Scale(
-        domain=[-0.1 * top, top], clamp=True, nice=False
-    )  # the figures of reviews stand below 0
+    # the numbers of reviews stand below 0
+    scale = alt.Scale(domain=[-0.1 * top, top], clamp=True, nice=False)
     y_of = alt.Y("rate:Q", title=title, scale=scale, axis=alt.Axis(format="~%", tickCount=5))
     starts = [{"year": at.year, "month": at.month, "date": at.day} for at in rows["start"]]
     axis = alt.Axis(values=starts, format="%-d %b", labelAngle=0, title=None, labelOverlap=True, grid=False)
     x = alt.X("start:T", axis=axis, scale=alt.Scale(padding=24))
-    hint = [alt.Tooltip("start:T", format="%-d %b %Y", title="From"), alt.Tooltip("says:N", title="Rate"),
-            alt.Tooltip("rests:N", title="Rests on"), alt.Tooltip("version:N", title="Policy version")]  # fmt: skip
+    hint = [
+        alt.Tooltip("start:T", format="%-d %b %Y", title="From"),
+        alt.Tooltip("says:N", title="Rate"),
+        alt.Tooltip("rests:N", title="Rests on"),
+        alt.Tooltip("version:N", title="Policy version"),
+    ]
     layers: list[alt.Chart] = []
     if len(known):
         base = alt.Chart(known).encode(x=x, detail="run:N")
@@ -190,9 +199,8 @@ def _version_marks(rows: pd.DataFrame, changes: Mapping[str, date], top: float) 
     late = marks["start"] > first + (last - first) * 0.6
     base = alt.Chart(marks)
     line = base.mark_rule(strokeDash=[6, 4], color=AMBER, strokeWidth=1.5)
-    found = [
-        line.encode(x="start:T", y=alt.datum(0.07 * top), y2=alt.datum(top))
-    ]  # from above the small figures
+    # the line starts above the numbers of reviews
+    found = [line.encode(x="start:T", y=alt.datum(0.07 * top), y2=alt.datum(top))]
     for rows_here, align, dx in ((marks[~late], "left", 6), (marks[late], "right", -6)):
         if len(rows_here):
             text = alt.Chart(rows_here).mark_text(
@@ -205,10 +213,15 @@ def _version_marks(rows: pd.DataFrame, changes: Mapping[str, date], top: float) 
 def changes(found: Mapping[str, Change], names: Mapping[str, str]) -> alt.LayerChart:
     """A change of each kind of error in points, with its interval, against no change."""
     rows = pd.DataFrame(
-        {"what": [names[key] for key in found], "points": [100 * c.difference for c in found.values()],
-         "low": [100 * c.low for c in found.values()], "high": [100 * c.high for c in found.values()],
-         "says": [c.verdict for c in found.values()], "known": [c.known for c in found.values()]}
-    )  # fmt: skip
+        {
+            "what": [names[key] for key in found],
+            "points": [100 * c.difference for c in found.values()],
+            "low": [100 * c.low for c in found.values()],
+            "high": [100 * c.high for c in found.values()],
+            "says": [c.verdict for c in found.values()],
+            "known": [c.known for c in found.values()],
+        }
+    )
     known = rows[rows["known"]]
     shown = known if len(known) else rows
     reach = max(1.0, float(shown["low"].abs().max()), float(shown["high"].abs().max()))
@@ -216,9 +229,11 @@ def changes(found: Mapping[str, Change], names: Mapping[str, str]) -> alt.LayerC
     axis = alt.Axis(labelLimit=220, labelFontSize=13, labelPadding=8, labelFlush=False, labelBound=False)
     y = alt.Y("what:N", sort=order, title=None, axis=axis, scale=alt.Scale(domain=rows["what"].tolist()))
     x = alt.X(
-        "low:Q", title="Change in points, with its 95% interval", axis=alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value, '+~f')"),
+        "low:Q",
+        title="Change in points, with its 95% interval",
+        axis=alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value, '+~f')"),
         scale=alt.Scale(domain=[-reach, reach], clamp=True),
-    )  # fmt: skip
+    )
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=quiet()).encode(x="zero:Q")
     layers: list[alt.Chart] = [zero]
     if len(known):
@@ -244,9 +259,13 @@ def frontier(plan: Plan) -> alt.LayerChart:
     )
     chosen = plan.chosen
     random = pd.DataFrame(
-        {"errors": [round(chosen.errors_random, 1)], "width": [100 * chosen.half_width_random],
-         "says": ["random draw"], "kind": ["random"]}
-    )  # fmt: skip
+        {
+            "errors": [round(chosen.errors_random, 1)],
+            "width": [100 * chosen.half_width_random],
+            "says": ["random draw"],
+            "kind": ["random"],
+        }
+    )
     every = pd.concat([rows, random])
     x = alt.X(
         "errors:Q",
@@ -257,8 +276,11 @@ def frontier(plan: Plan) -> alt.LayerChart:
     y = alt.Y(
         "width:Q", title="Half-width of the overall interval, points", scale=alt.Scale(zero=False, padding=24)
     )
-    hint = [alt.Tooltip("says:N", title="Way"), alt.Tooltip("errors:Q", format=",.0f", title="Errors found"),
-            alt.Tooltip("width:Q", format=".2f", title="± points")]  # fmt: skip
+    hint = [
+        alt.Tooltip("says:N", title="Way"),
+        alt.Tooltip("errors:Q", format=",.0f", title="Errors found"),
+        alt.Tooltip("width:Q", format=".2f", title="± points"),
+    ]
     small = {"fontSize": 12, "color": quiet()}
     kinds = ["possible", "chosen", "random"]
     shape = alt.Shape(

@@ -121,9 +121,8 @@ def _rates(at: measured.Stamp, question: Question, choices: measured.Choices) ->
     table = measured.rates(at, question.split(*by))
     which = _outcome()
     overall: Estimate = getattr(table.overall, which)
-    crossed = (
-        len(by) == 2 and not set(by) & set(PERIODS) and set(by) != {"area", "label"}
-    )  # an area has its own labels
+    # each area has its own labels: area by label makes no grid
+    crossed = len(by) == 2 and not set(by) & set(PERIODS) and set(by) != {"area", "label"}
     if crossed:
         by = tuple(sorted(by, key=lambda name: -len(choices.values[name])))  # a page has more room downwards
         st.html(
@@ -168,10 +167,17 @@ def _pivot() -> tuple[str, ...]:
 
 
 def _outcome() -> str:
-    return st.segmented_control(
-        "Show", list(_SHOWN), default="total", format_func=lambda name: _SHOWN[name], key="outcome",
-        help="Over- and under-enforcement are never netted. An unclear policy is nobody's error and in no sum.",
-    ) or "total"  # fmt: skip
+    return (
+        st.segmented_control(
+            "Show",
+            list(_SHOWN),
+            default="total",
+            format_func=lambda name: _SHOWN[name],
+            key="outcome",
+            help="Over- and under-enforcement are never netted. An unclear policy is nobody's error and in no sum.",
+        )
+        or "total"
+    )
 
 
 def _map(at: measured.Stamp, question: Question, choices: measured.Choices) -> None:
@@ -231,13 +237,19 @@ def table_rows(table: EstimateTable, titles: Titles) -> pd.DataFrame:
                 **where,
                 "Error rate": 100 * total.rate if total.status == "measured" else None,
                 "95% interval": interval(total) if total.n_reviewed else "–",
-                "Status": "measured" if total.status == "measured" else f"needs {total.reviews_needed:,} more",
+                "Status": "measured"
+                if total.status == "measured"
+                else f"needs {total.reviews_needed:,} more",
                 "Reviewed": total.n_reviewed,
-                **({"Modelled": f"{number(rates.modelled)} ({interval(rates.modelled)})"} if rates.modelled else {}),
+                **(
+                    {"Modelled": f"{number(rates.modelled)} ({interval(rates.modelled)})"}
+                    if rates.modelled
+                    else {}
+                ),
                 **kinds,
                 "Decisions": total.population,
             }
-        )  # fmt: skip
+        )
     found = pd.DataFrame(rows).astype({"Error rate": float})
     return found.fillna({"Modelled": ""}) if "Modelled" in found else found
 

@@ -37,9 +37,15 @@ def page() -> None:
     where, reason, newest = _filters(model, user)
     line = st.container(horizontal=True, vertical_alignment="bottom")
     show = line.segmented_control(
-        "Show", list(_SHOW), default="open", required=True, format_func=str.capitalize, key="flags_show",
-        on_change=_first_page, help="Ruled: an SME has ruled on the decision under its policy version.",
-    )  # fmt: skip
+        "Show",
+        list(_SHOW),
+        default="open",
+        required=True,
+        format_func=str.capitalize,
+        key="flags_show",
+        on_change=_first_page,
+        help="Ruled: an SME has ruled on the decision under its policy version.",
+    )
     found = published.page(
         model,
         user,

@@ -132,7 +132,7 @@ def drawn(batch: Batch, titles: Titles) -> list[str]:
             f" scores and seed give the same cases. The frame is kept unchanged, with the fingerprint `{draw.frame_hash}`."
         ),
         f"**Reviewed.** {whole.ruled:,} ruled, {whole.skipped:,} skipped, {whole.open:,} open.",
-    ]  # fmt: skip
+    ]
 
 
 def design(batch: Batch) -> str:

@@ -34,17 +34,25 @@ COMPARED = {
     "auroc": ("AUROC", 2),
     "brier": ("Brier", 3),
 }
-WIDTHS = {"By": 95, "Slice": 140, "Decisions": 80, "Overturned": 88, "Verdict": 75, "Average precision": 140,
-          "Lift at 5%": 145, "AUROC": 140, "Brier": 165}  # fmt: skip
+WIDTHS = {
+    "By": 95,
+    "Slice": 140,
+    "Decisions": 80,
+    "Overturned": 88,
+    "Verdict": 75,
+    "Average precision": 140,
+    "Lift at 5%": 145,
+    "AUROC": 140,
+    "Brier": 165,
+}
 KINDS = {"overall": "Overall", "language": "Language", "area": "Area", "policy_version": "Policy version"}
 
 
 def page() -> None:
     """Show the versions, one of them in detail, and the ledger."""
     user = session.me("models")
-    from models.registry import (
-        Registry,
-    )  # brings MLflow and torch: seconds that the other pages should not wait
+    # imports MLflow and torch, which takes seconds: the other pages should not wait for it
+    from models.registry import Registry
 
     st.title("Models")
     registry = Registry(session.workspace())
@@ -165,9 +173,13 @@ def _compared(name: str, part: Slice) -> dict[str, Any]:
         for metric, (title, digits) in COMPARED.items()
     }
     return {
-        "By": KINDS[part.by], "Slice": name, "Decisions": part.n, "Overturned": part.overturned,
-        "Verdict": part.verdict.capitalize(), **differences,
-    }  # fmt: skip
+        "By": KINDS[part.by],
+        "Slice": name,
+        "Decisions": part.n,
+        "Overturned": part.overturned,
+        "Verdict": part.verdict.capitalize(),
+        **differences,
+    }
 
 
 def _metrics(registry: Registry, chosen: Version) -> None:
@@ -176,7 +188,10 @@ def _metrics(registry: Registry, chosen: Version) -> None:
     st.subheader(as_typed(f"{chosen.name} on its own test part"))
     for place, name in zip(st.columns(2), ("language", "area"), strict=True):
         place.dataframe(slice_rows(metrics.get(name, {}), name), hide_index=True)
-    st.caption("Measured on the newest part of the rulings when it was trained, which training did not see; 95% intervals by bootstrap over groups.")  # fmt: skip
+    st.caption(
+        "Measured on the newest part of the rulings when it was trained, which training did not see;"
+        " 95% intervals by bootstrap over groups."
+    )
 
 
 def slice_rows(metrics: dict[str, Any], what: str) -> pd.DataFrame:
@@ -222,17 +237,25 @@ def _promote(registry: Registry, chosen: Version, checked: Checked | None, user:
             anyway = st.checkbox("Promote it anyway; the ledger will say so", key="promote_anyway")
         promote, back = st.columns(2)
         ready = bool(note and sure and not champion and checked and (anyway or not losses))
-        change = partial(
-            promotion.promote, registry, session.store(), chosen.version, checked, note=note, anyway=anyway
-        ) if checked else None  # fmt: skip
+        change = None
+        if checked:
+            known = (registry, session.store(), chosen.version, checked)
+            change = partial(promotion.promote, *known, note=note, anyway=anyway)
         promote.button(
-            as_typed(f"Promote {chosen.name}"), key="promote", disabled=not ready, type="primary",
-            on_click=_write if change else None, args=(user.user_id, change),
-        )  # fmt: skip
+            as_typed(f"Promote {chosen.name}"),
+            key="promote",
+            disabled=not ready,
+            type="primary",
+            on_click=_write if change else None,
+            args=(user.user_id, change),
+        )
         back.button(
-            "Roll back to the champion before", key="roll_back", disabled=not note,
-            on_click=_write, args=(user.user_id, partial(promotion.roll_back, registry, session.store(), note=note)),
-        )  # fmt: skip
+            "Roll back to the champion before",
+            key="roll_back",
+            disabled=not note,
+            on_click=_write,
+            args=(user.user_id, partial(promotion.roll_back, registry, session.store(), note=note)),
+        )
 
 
 def _write(drawn_for: str, write: Callable[..., object]) -> None:
@@ -250,10 +273,15 @@ def _ledger() -> None:
     st.dataframe(
         pd.DataFrame(
             [
-                {"From (UTC)": f"{line.since:%Y-%m-%d %H:%M}", "Model": line.model_version,
-                 "Policy version": line.policy_version, "By": line.by, "Why": line.note}
+                {
+                    "From (UTC)": f"{line.since:%Y-%m-%d %H:%M}",
+                    "Model": line.model_version,
+                    "Policy version": line.policy_version,
+                    "By": line.by,
+                    "Why": line.note,
+                }
                 for line in reversed(lines)
             ]
         ),
         hide_index=True,
-    )  # fmt: skip
+    )

@@ -96,10 +96,15 @@ def _trend(at: measured.Stamp) -> None:
         )
         which = (
             st.segmented_control(
-                "Show", list(OUTCOMES), default="total", format_func=OUTCOMES.__getitem__, key="trend_outcome", width="content"
+                "Show",
+                list(OUTCOMES),
+                default="total",
+                format_func=OUTCOMES.__getitem__,
+                key="trend_outcome",
+                width="content",
             )
             or "total"
-        )  # fmt: skip
+        )
     table = measured.rates(at, Question(by=(step, "policy_version")))
     in_force = {policy.version: policy.effective_from for policy in session.store().policies()}
     rows = charts.trend_rows(table, which, in_force, step)

@@ -82,9 +82,12 @@ def _ask(at: measured.Stamp, models: list[str]) -> Asked:
     budget = first.number_input("Budget, cases", 1, size, min(300, size), 50, key="plan_budget")
     options = sorted({*KAPPAS, settings.draw.kappa})
     kappa = second.select_slider(
-        "Kappa: from measuring only to hunting for errors", options, settings.draw.kappa, key="plan_kappa",
+        "Kappa: from measuring only to hunting for errors",
+        options,
+        settings.draw.kappa,
+        key="plan_kappa",
         format_func=charts.option_name,
-    )  # fmt: skip
+    )
     by = third.selectbox("Width by", _BY, format_func=spoken, key="plan_by")
     target = fourth.number_input(
         "Width wanted, ± points", 0.1, 20.0, 1.0, 0.5, key="plan_target", format="%.1f"
@@ -128,10 +131,16 @@ def _plan(
 ) -> Plan:
     settings = session.workspace().config
     return make_plan(
-        _frame(at, model, since, until, len(decision_files(session.workspace()))), budget, kappa=kappa,
-        floor=settings.draw.floor, cell_floor=settings.draw.cell_floor, cells=settings.draw.cells, by=by,
-        minutes_per_case=settings.review.minutes_per_case, target=target,
-    )  # fmt: skip
+        _frame(at, model, since, until, len(decision_files(session.workspace()))),
+        budget,
+        kappa=kappa,
+        floor=settings.draw.floor,
+        cell_floor=settings.draw.cell_floor,
+        cells=settings.draw.cells,
+        by=by,
+        minutes_per_case=settings.review.minutes_per_case,
+        target=target,
+    )
 
 
 def _figures(plan: Plan) -> None:

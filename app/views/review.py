@@ -32,6 +32,7 @@ SKIP_REASONS = (
 #: Seconds that a text, or the line about the last act, must stand before a key acts on it: what comes sooner
 #: was meant for another.
 GUARD = 0.4
+#: Keys of the session's state that belong to the case on the page.
 _OF_A_CASE = (
     "shown_at",
     "seen_at",
@@ -41,7 +42,7 @@ _OF_A_CASE = (
     "error_class",
     "cause",
     "note",
-)  # in the state
+)
 
 #: Why the queue has no case for a person.
 NOTHING = {
@@ -115,8 +116,13 @@ def _receipt(draw: DrawRecord, user: User) -> None:
     line, undo = st.columns([5, 1], vertical_alignment="center")
     line.caption(as_typed(f"{said} Before that: {_told(act)}" if said else _told(act)))
     undo.button(
-        "Undo", key=f"{act.kind}-{act.act_id}:undo", shortcut="U", width="stretch", on_click=_undo, args=(act, user.user_id)
-    )  # fmt: skip
+        "Undo",
+        key=f"{act.kind}-{act.act_id}:undo",
+        shortcut="U",
+        width="stretch",
+        on_click=_undo,
+        args=(act, user.user_id),
+    )
 
 
 def _told(act: Act) -> str:
@@ -200,8 +206,14 @@ def _key(item: DrawnItem) -> tuple[str, str]:
 
 
 def _button(
-    item: DrawnItem, title: str, name: str, shortcut: str | None, act: Callable[..., None], *args: object, **looks: Any
-) -> None:  # fmt: skip
+    item: DrawnItem,
+    title: str,
+    name: str,
+    shortcut: str | None,
+    act: Callable[..., None],
+    *args: object,
+    **looks: Any,
+) -> None:
     """A button of this case alone: a press that is on its way when the next case comes does not reach that one's."""
     st.button(title, key=f"{item.decision_id}:{name}", shortcut=shortcut, on_click=act, args=args, **looks)
 
@@ -245,9 +257,32 @@ def _verdict(item: DrawnItem, user: User, *, blind: bool) -> None:
     else:
         agree, overturn, skip = st.columns(3)
         with agree:
-            _button(item, "Agree", "agree", "A", _rule, item, me, item.label, type="primary", width="stretch", disabled=unread)  # fmt: skip
+            _button(
+                item,
+                "Agree",
+                "agree",
+                "A",
+                _rule,
+                item,
+                me,
+                item.label,
+                type="primary",
+                width="stretch",
+                disabled=unread,
+            )
         with overturn:
-            _button(item, "Overturn", "overturn", "O", _start, item, me, "overturn", width="stretch", disabled=unread)  # fmt: skip
+            _button(
+                item,
+                "Overturn",
+                "overturn",
+                "O",
+                _start,
+                item,
+                me,
+                "overturn",
+                width="stretch",
+                disabled=unread,
+            )
         with skip:
             _button(item, "Skip", "skip", "K", _start, item, me, "skip", width="stretch")
     if state["mode"] == "overturn":
@@ -273,11 +308,20 @@ def _overturn(item: DrawnItem, user: User, *, blind: bool) -> None:
     st.caption("Which label is right?" if not blind else "Your label")
     for number, label in enumerate(labels, start=1):
         _button(
-            item, as_typed(f"{label.title} ({label.clause_id})"), f"label-{label.name}", str(number) if number < 10 else None,
-            _choose, item, me, label.name, area.error_class(item.label, label.name),
+            item,
+            as_typed(f"{label.title} ({label.clause_id})"),
+            f"label-{label.name}",
+            str(number) if number < 10 else None,
+            _choose,
+            item,
+            me,
+            label.name,
+            area.error_class(item.label, label.name),
             type="primary" if state.get("ruled_label") == label.name else "secondary",
-            width="stretch", help=as_typed(label.clause_for(item.market)), disabled=unread,
-        )  # fmt: skip
+            width="stretch",
+            help=as_typed(label.clause_for(item.market)),
+            disabled=unread,
+        )
     ruled = state.get("ruled_label")
     if not blind:
         first, second = st.columns(2)
@@ -286,7 +330,9 @@ def _overturn(item: DrawnItem, user: User, *, blind: bool) -> None:
         first.selectbox("Error class", fitting, key="error_class", format_func=spoken, index=None)
         second.selectbox("Cause (optional)", CAUSES, key="cause", format_func=spoken, index=None)
     st.text_input("Note (optional)", key="note")
-    _button(item, "Save", "save", "S", _rule, item, me, ruled, type="primary", disabled=ruled is None or unread)  # fmt: skip
+    _button(
+        item, "Save", "save", "S", _rule, item, me, ruled, type="primary", disabled=ruled is None or unread
+    )
 
 
 def _choose(item: DrawnItem, drawn_for: str, label: str, error_class: str | None) -> None:
@@ -298,7 +344,9 @@ def _choose(item: DrawnItem, drawn_for: str, label: str, error_class: str | None
 def _skip(item: DrawnItem, user: User) -> None:
     st.caption("Why? Skipped cases are counted as missing.")
     for number, reason in enumerate(SKIP_REASONS, start=1):
-        _button(item, reason.capitalize(), f"skip-{number}", str(number), _skip_now, item, user.user_id, reason)  # fmt: skip
+        _button(
+            item, reason.capitalize(), f"skip-{number}", str(number), _skip_now, item, user.user_id, reason
+        )
 
 
 def _skip_now(item: DrawnItem, drawn_for: str, reason: str) -> None:

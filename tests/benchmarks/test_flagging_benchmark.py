@@ -55,12 +55,19 @@ def test_the_table_counts_only_unseen_decisions_of_the_part_asked_for():
     n = 40
     frame = pl.DataFrame(
         {
-            "wrong": [1.0, 0.0] * 20, "ruled": [True] * 10 + [False] * 30, "unseen": [False] * 10 + [True] * 30,
-            "final": [False] * 20 + [True] * 20, "evenhand": [0.9, 0.1] * 20, "peer": [0.1, 0.9] * 20,
-            "group": [f"g{i}" for i in range(n)], "language": ["en"] * n, "area": ["x"] * n, "support": ["good"] * n,
+            "wrong": [1.0, 0.0] * 20,
+            "ruled": [True] * 10 + [False] * 30,
+            "unseen": [False] * 10 + [True] * 30,
+            "final": [False] * 20 + [True] * 20,
+            "evenhand": [0.9, 0.1] * 20,
+            "peer": [0.1, 0.9] * 20,
+            "group": [f"g{i}" for i in range(n)],
+            "language": ["en"] * n,
+            "area": ["x"] * n,
+            "support": ["good"] * n,
             "coef": ["[0]"] * n,
         }
-    )  # fmt: skip
+    )
     args = argparse.Namespace(part="final")
     result = flagging.summary(args, [("a_set", 1, frame)])
     found = result["sets"]["a_set"]

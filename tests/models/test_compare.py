@@ -54,9 +54,16 @@ def a_slice(
 
 def a_comparison(*languages: Slice, overall: Slice | None = None) -> Comparison:
     return Comparison(
-        challenger="evenhand-2", champion="evenhand-1", made_at="2026-03-30T10:00:00+00:00", n=100, overturned=20, drawn=0,
-        slices=(overall or a_slice("overall", "all"), *languages), unweighted=None, notes=(),
-    )  # fmt: skip
+        challenger="evenhand-2",
+        champion="evenhand-1",
+        made_at="2026-03-30T10:00:00+00:00",
+        n=100,
+        overturned=20,
+        drawn=0,
+        slices=(overall or a_slice("overall", "all"), *languages),
+        unweighted=None,
+        notes=(),
+    )
 
 
 def test_the_verdict_names_where_it_is_worse():
@@ -416,25 +423,37 @@ def test_the_champion_is_beside_nobody(rivals, page):
 def test_drawn_rulings_count_with_their_weight_and_once(rivals):
     score(rivals.ws, rivals.registry.load("1"), "evenhand-1")
     drawn = make_draw(
-        rivals.ws, rivals.store, budget=150, until=date(2026, 3, 30), at=datetime(2026, 4, 1, tzinfo=UTC), kappa=1.0,
-        seed=1, model="evenhand-1", by="test",
-    )  # fmt: skip
+        rivals.ws,
+        rivals.store,
+        budget=150,
+        until=date(2026, 3, 30),
+        at=datetime(2026, 4, 1, tzinfo=UTC),
+        kappa=1.0,
+        seed=1,
+        model="evenhand-1",
+        by="test",
+    )
     truth = pl.read_parquet(rivals.root / "more" / "truth.parquet").select("decision_id", "true_label")
     items = rivals.store.items(drawn.draw_id).join(truth, on="decision_id", validate="1:1")
     rivals.store.add_rulings(
         [
             Ruling(
-                case_id=item["case_id"], area=item["area"], policy_version=item["policy_version"],
-                label=item["true_label"], sme_id="sme", ruled_at=datetime(2026, 4, 2, tzinfo=UTC),
-                decision_moderator_id=item["moderator_id"], draw_id=drawn.draw_id,
-                error_class=rivals.store.policy(item["policy_version"]).area(item["area"]).error_class(
-                    item["label"], item["true_label"]
-                ),
+                case_id=item["case_id"],
+                area=item["area"],
+                policy_version=item["policy_version"],
+                label=item["true_label"],
+                sme_id="sme",
+                ruled_at=datetime(2026, 4, 2, tzinfo=UTC),
+                decision_moderator_id=item["moderator_id"],
+                draw_id=drawn.draw_id,
+                error_class=rivals.store.policy(item["policy_version"])
+                .area(item["area"])
+                .error_class(item["label"], item["true_label"]),
             )
             for item in items.iter_rows(named=True)
         ],
         by="test",
-    )  # fmt: skip
+    )
     found = check(rivals.ws, rivals.store, rivals.registry, "2", "champion").comparison
     assert 100 < found.drawn <= 150 < found.n
     assert f"{found.drawn} of {found.n} rulings were drawn and count with 1 / inclusion" in found.notes[0]

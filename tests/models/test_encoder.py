@@ -18,9 +18,13 @@ def e5():
 
 def test_the_bundled_encoder_knows_that_translations_are_near(e5):
     texts = [
-        "lemon water cures diabetes", "el agua con limón cura la diabetes", "น้ำมะนาวรักษาเบาหวาน",
-        "ماء الليمون يشفي السكري", "our team practised in the gym", "ทีมเราซ้อมในโรงยิม",
-    ]  # fmt: skip
+        "lemon water cures diabetes",
+        "el agua con limón cura la diabetes",
+        "น้ำมะนาวรักษาเบาหวาน",
+        "ماء الليمون يشفي السكري",
+        "our team practised in the gym",
+        "ทีมเราซ้อมในโรงยิม",
+    ]
     near = e5.embed(texts) @ e5.embed(texts).T
     assert np.allclose(np.diag(near), 1, atol=1e-5)
     assert near[0, 1:4].min() > near[0, 4:].max()

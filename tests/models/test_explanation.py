@@ -29,11 +29,20 @@ def said(predicted: str, precedents: list[dict], *, flip: str | None = None, n: 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        (said("scam", []), "Decided “spam”; the text reads like “scam” (80%); there is no precedent in this area yet."),
-        (said("spam", []), "The text reads like “spam” (80%), as decided; there is no precedent in this area yet."),
+        (
+            said("scam", []),
+            "Decided “spam”; the text reads like “scam” (80%); there is no precedent in this area yet.",
+        ),
+        (
+            said("spam", []),
+            "The text reads like “spam” (80%), as decided; there is no precedent in this area yet.",
+        ),
         (said("scam", [near(True)] * 3), "; the 3 nearest precedents were ruled “spam” too."),
         (said("scam", [near(False)] * 3), "; the 3 nearest precedents were ruled otherwise."),
-        (said("scam", [near(True), near(False), near(False)]), "; 2 of the 3 nearest precedents were ruled otherwise."),
+        (
+            said("scam", [near(True), near(False), near(False)]),
+            "; 2 of the 3 nearest precedents were ruled otherwise.",
+        ),
         (said("scam", [near(True)]), "; the nearest precedent was ruled “spam” too."),
         (said("scam", [near(False)]), "; the nearest precedent was ruled otherwise."),
         (
@@ -45,9 +54,12 @@ def said(predicted: str, precedents: list[dict], *, flip: str | None = None, n: 
             "; the 3 nearest precedents were ruled otherwise, the last one shown is the nearest of the other side.",
         ),
         (said("scam", [], flip="spam"), " Without the outlined words it would read like “spam”."),
-        (said("scam", [], n=0), "There are no words to read; “scam” is the likeliest label here (80%); there is no"),
+        (
+            said("scam", [], n=0),
+            "There are no words to read; “scam” is the likeliest label here (80%); there is no",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_sentence_says_it_all_in_one_line(line, expected):
     assert expected in line and "\n" not in line
 
@@ -63,8 +75,11 @@ def test_marks_are_whole_words_and_neighbours_of_one_kind_are_joined():
     )
     marks = shown(text, spans, found)
     assert [(text[m["start"] : m["end"]], m["weight"], m["flip"]) for m in marks] == [
-        ("you", -0.3, False), ("so very", 0.5, False), ("rude", 1.0, True), ("today", 0.0, True),
-    ]  # fmt: skip
+        ("you", -0.3, False),
+        ("so very", 0.5, False),
+        ("rude", 1.0, True),
+        ("today", 0.0, True),
+    ]
 
 
 def some_precedents(rows: list[tuple[float, str]]) -> Precedents:
@@ -73,11 +88,19 @@ def some_precedents(rows: list[tuple[float, str]]) -> Precedents:
     at = datetime(2026, 2, 1, tzinfo=UTC)
     cases = pl.DataFrame(
         [
-            {"case_id": f"g{i}", "text": "t", "language": "en", "market": "US", "area": "spam",
-             "policy_version": "v1", "label": label, "ruled_at": at}
+            {
+                "case_id": f"g{i}",
+                "text": "t",
+                "language": "en",
+                "market": "US",
+                "area": "spam",
+                "policy_version": "v1",
+                "label": label,
+                "ruled_at": at,
+            }
             for i, (_, label) in enumerate(rows)
         ]
-    )  # fmt: skip
+    )
     return Precedents.build(vectors, cases)
 
 

@@ -128,10 +128,13 @@ def test_reasons_say_only_what_is_true():
     view = LabelView(pair, [np.array([0.9, 0.1])] * 2, odds, np.zeros(2, np.int64))
     decisions = pl.DataFrame(
         {
-            "text": ["a", "b"], "area": ["spam"] * 2, "label": ["fine"] * 2, "language": ["en"] * 2,
+            "text": ["a", "b"],
+            "area": ["spam"] * 2,
+            "label": ["fine"] * 2,
+            "language": ["en"] * 2,
             "moderator_id": ["m0", "m9"],
         }
-    )  # fmt: skip
+    )
     features = featured(flagger, view, decisions)
     plain, flagged = flagger.reasons(decisions, ["fine", "spam"], np.array([0.9, 0.9]), features)
     assert plain == "nothing stands out"

@@ -125,8 +125,11 @@ def test_the_character_baseline_learns_and_comes_back_as_saved(tmp_path):
     assert p[0].argmax() == 1 and p[1].argmax() == 0
     assert 0 < p[:, 2].max() < 0.1  # a label without rows: rare, not impossible
     model.save(tmp_path)
-    assert np.allclose(CharBaseline.load(tmp_path).proba(["follow me back", ""], "spam"),
-                       model.proba(["follow me back", ""], "spam"), atol=1e-3)  # fmt: skip
+    assert np.allclose(
+        CharBaseline.load(tmp_path).proba(["follow me back", ""], "spam"),
+        model.proba(["follow me back", ""], "spam"),
+        atol=1e-3,
+    )
 
 
 def test_a_head_without_rows_answers_evenly():

@@ -105,9 +105,12 @@ def test_no_row_points_elsewhere_and_the_registry_says_since_when(moved):
     assert not [row for row in rows if str(between) in row and row != note]
     Registry(ws)
     assert list(sqlite3.connect(ws.registry_dir / "mlflow.db").iterdump()) == rows
-    assert {row.version: registry.folder(row.version).is_relative_to(ws.root) for row in registry.versions()} == {
-        "1": True, "2": True,
-    }  # fmt: skip
+    assert {
+        row.version: registry.folder(row.version).is_relative_to(ws.root) for row in registry.versions()
+    } == {
+        "1": True,
+        "2": True,
+    }
 
 
 def test_mlflow_alone_loads_the_champion_of_a_copy_once_it_was_opened(moved, original, tmp_path):

@@ -19,11 +19,17 @@ def some_rows(rng, n=400, *, rate=0.15, champion=1.5, challenger=1.5, language="
     p = [expit(-2 + shared + power * wrong + 0.6 * rng.normal(size=n)) for power in (champion, challenger)]
     return pl.DataFrame(
         {
-            "decision_id": [f"d{start + i:06d}" for i in range(n)], "group": np.arange(start, start + n),
-            "language": language, "area": "spam", "policy_version": "p/1", "wrong": wrong, "weight": 1.0,
-            "p_champion": p[0], "p_challenger": p[1],
+            "decision_id": [f"d{start + i:06d}" for i in range(n)],
+            "group": np.arange(start, start + n),
+            "language": language,
+            "area": "spam",
+            "policy_version": "p/1",
+            "wrong": wrong,
+            "weight": 1.0,
+            "p_champion": p[0],
+            "p_challenger": p[1],
         }
-    )  # fmt: skip
+    )
 
 
 def slices(rows, seed=0, **options):
@@ -34,8 +40,11 @@ def test_a_version_beside_itself_is_level_everywhere():
     rows = some_rows(np.random.default_rng(1)).with_columns(pl.col("p_champion").alias("p_challenger"))
     found = slices(rows)
     assert [(s.by, s.name) for s in found] == [
-        ("overall", "all"), ("language", "en"), ("area", "spam"), ("policy_version", "p/1"),
-    ]  # fmt: skip
+        ("overall", "all"),
+        ("language", "en"),
+        ("area", "spam"),
+        ("policy_version", "p/1"),
+    ]
     for part in found:
         assert part.verdict == part.probabilities == "level" and set(part.metrics) == set(HIGHER_IS_BETTER)
         assert all(d.difference == d.low == d.high == 0 for d in part.metrics.values())
@@ -94,10 +103,12 @@ def test_slices_are_of_their_own_rows_only():
         lambda rows: pl.concat([rows.filter(wrong=1), rows.filter(wrong=0).head(9)]),
         lambda rows: rows.with_columns(pl.lit(1).alias("group")),
         # forty overturned, but one of them stands for nearly all
-        lambda rows: rows.with_columns(pl.when(pl.int_range(pl.len()).over("wrong") == 0).then(1_000.0).otherwise(1.0).alias("weight")),
+        lambda rows: rows.with_columns(
+            pl.when(pl.int_range(pl.len()).over("wrong") == 0).then(1_000.0).otherwise(1.0).alias("weight")
+        ),
     ],
     ids=["rows", "overturned", "upheld", "one group", "one heavy ruling"],
-)  # fmt: skip
+)
 def test_little_evidence_is_never_better(change):
     rows = some_rows(np.random.default_rng(7), 300, rate=0.5, champion=0.0, challenger=5.0)
     assert slices(rows)[0].verdict == "better"
@@ -167,8 +178,9 @@ def test_intervals_cover_the_truth_about_as_often_as_promised(powers, weighted):
     whole = some_rows(np.random.default_rng(13), 200_000, champion=powers[0], challenger=powers[1])
     one = np.ones((1, whole.height))
     champion, challenger = (
-        metrics(whole["wrong"].to_numpy(), whole[name].to_numpy(), one) for name in ("p_champion", "p_challenger")
-    )  # fmt: skip
+        metrics(whole["wrong"].to_numpy(), whole[name].to_numpy(), one)
+        for name in ("p_champion", "p_challenger")
+    )
     hit = dict.fromkeys(HIGHER_IS_BETTER, 0)
     for _ in range(repeats):
         rows = some_rows(rng, 300, champion=powers[0], challenger=powers[1])

@@ -30,9 +30,13 @@ def some(n: int, seed: int, *, noise: float = 0.0):
 def learned():
     texts, _, given, vectors = some(400, 1, noise=0.1)
     decisions = pl.DataFrame(
-        {"decision_id": [f"d{i}" for i in range(400)], "text": texts, "head": "spam",
-         "label": [HEADS["spam"].labels[g] for g in given]}
-    )  # fmt: skip
+        {
+            "decision_id": [f"d{i}" for i in range(400)],
+            "text": texts,
+            "head": "spam",
+            "label": [HEADS["spam"].labels[g] for g in given],
+        }
+    )
     place = {text: i for i, text in enumerate(texts)}
     lessons = decided_lessons(
         decisions, {"spam": HEADS["spam"].labels}, lambda asked: vectors[[place[text] for text in asked]]
@@ -98,9 +102,13 @@ def test_a_rulings_fold_is_left_out(learned):
     for k in range(GOLD_FOLDS):
         here = np.arange(100) % GOLD_FOLDS == k
         part = odds(
-            readings, [t for t, h in zip(texts, here, strict=True) if h], vectors[here], kind[here],
-            [i for i, h in zip(ids, here, strict=True) if h], by_rulings=left_out[k],
-        )  # fmt: skip
+            readings,
+            [t for t, h in zip(texts, here, strict=True) if h],
+            vectors[here],
+            kind[here],
+            [i for i, h in zip(ids, here, strict=True) if h],
+            by_rulings=left_out[k],
+        )
         apart[here] = part[:, 0]
     assert kept.mean() < apart.mean()  # who has seen the ruling is surer
 

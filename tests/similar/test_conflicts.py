@@ -23,13 +23,20 @@ def decisions(*rows: tuple[str, str, str]) -> pl.DataFrame:
     return pl.DataFrame(
         [
             {
-                "decision_id": f"d{i}", "case_id": f"c{i}", "text": text, "area": "spam", "policy_version": "p/1",
-                "label": label, "moderator_id": moderator, "market": "US", "language": "en",
+                "decision_id": f"d{i}",
+                "case_id": f"c{i}",
+                "text": text,
+                "area": "spam",
+                "policy_version": "p/1",
+                "label": label,
+                "moderator_id": moderator,
+                "market": "US",
+                "language": "en",
                 "decided_at": datetime(2026, 1, 1 + i, tzinfo=UTC),
             }
             for i, (text, label, moderator) in enumerate(rows)
         ]
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,9 +66,11 @@ def test_marks_of_scripts_with_marks_stay():
 
 def test_near_copies_share_a_group_and_others_do_not():
     texts = [
-        "everyone go to her page and laugh at the dance", "everyone go to her pgae and laugh at the dance",
-        "go everyone to her page and laugh at the dance", "here is the cake recipe I learned in nine days",
-    ]  # fmt: skip
+        "everyone go to her page and laugh at the dance",
+        "everyone go to her pgae and laugh at the dance",
+        "go everyone to her page and laugh at the dance",
+        "here is the cake recipe I learned in nine days",
+    ]
     group = group_texts(texts)
     assert group[0] == group[1] == group[2] != group[3]
 
@@ -89,10 +98,12 @@ def test_order_changes_no_group():
 def test_who_deviates_from_the_majority_is_named():
     found = conflicts(
         decisions(
-            ("follow me and I follow you", "spam", "m1"), ("follow me and i follow you!!", "spam", "m2"),
-            ("FOLLOW me and I follow you 😂", "no_violation", "m3"), ("a cake recipe for all of us", "spam", "m3"),
+            ("follow me and I follow you", "spam", "m1"),
+            ("follow me and i follow you!!", "spam", "m2"),
+            ("FOLLOW me and I follow you 😂", "no_violation", "m3"),
+            ("a cake recipe for all of us", "spam", "m3"),
         )
-    )  # fmt: skip
+    )
     assert found.columns == list(COLUMNS) and found.height == 3
     assert found.filter(pl.col("deviates"))["moderator_id"].to_list() == ["m3"]
     assert set(found["majority_label"]) == {"spam"} and set(found["group_size"]) == {3}
@@ -137,9 +148,11 @@ def test_conflicts_across_moderators_days_and_markets_are_told_apart():
 
 def test_conflicts_are_chosen_by_what_they_lie_between():
     rows = decisions(
-        ("the same text over and over", "a", "m1"), ("the same text over and over", "b", "m1"),
-        ("another text over and over", "a", "m1"), ("another text over and over", "b", "m2"),
-    )  # fmt: skip
+        ("the same text over and over", "a", "m1"),
+        ("the same text over and over", "b", "m1"),
+        ("another text over and over", "a", "m1"),
+        ("another text over and over", "b", "m2"),
+    )
     found = conflicts(rows)
     assert found.filter(*lies()).height == 4
     assert set(found.filter(*lies(across=["days"]))["case_id"]) == {"c0", "c1", "c2", "c3"}

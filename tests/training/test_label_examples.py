@@ -25,9 +25,11 @@ def a_policy(version: str, **changes: str) -> PolicyVersion:
         for name, clause in {**CLAUSES, **changes}.items()
     )
     return PolicyVersion(
-        version=version, title=version, effective_from=date(2026, 1, int(version[1:])),
+        version=version,
+        title=version,
+        effective_from=date(2026, 1, int(version[1:])),
         areas=(Area(name="spam", title="Spam", labels=labels),),
-    )  # fmt: skip
+    )
 
 
 def with_labels(policy: PolicyVersion, labels: tuple[Label, ...]) -> PolicyVersion:
@@ -40,12 +42,19 @@ def ruled(*rows: tuple[str, str, str], text: str = "a text", label: str = "ok") 
     return pl.DataFrame(
         [
             {
-                "decision_id": f"{case}-{version}", "case_id": case, "area": "spam", "policy_version": version, "text": text,
-                "label": label, "ruled_label": ruling, "ruled_at": began + timedelta(days=day), "weight": 1.0,
+                "decision_id": f"{case}-{version}",
+                "case_id": case,
+                "area": "spam",
+                "policy_version": version,
+                "text": text,
+                "label": label,
+                "ruled_label": ruling,
+                "ruled_at": began + timedelta(days=day),
+                "weight": 1.0,
             }
             for day, (case, version, ruling) in enumerate(rows)
         ]
-    )  # fmt: skip
+    )
 
 
 def taught(rows: pl.DataFrame, policies: list[PolicyVersion]) -> list[tuple[str, str, float]]:
@@ -61,11 +70,14 @@ V1, V2 = a_policy("v1"), a_policy("v2", ok="Sharing with friends is allowed.")
 def test_a_ruling_teaches_its_own_head_and_once_each_later_wording():
     v3 = a_policy("v3", ok="Sharing is fine.")
     assert taught(ruled(("c", "v1", "spam")), [V1, V2, v3]) == [
-        ("spam", "spam", 1.0), ("spam@v2", "spam", CARRIED), ("spam@v3", "spam", CARRIED),
-    ]  # fmt: skip
+        ("spam", "spam", 1.0),
+        ("spam@v2", "spam", CARRIED),
+        ("spam@v3", "spam", CARRIED),
+    ]
     assert taught(ruled(("c", "v2", "spam")), [V1, V2, v3]) == [
-        ("spam@v2", "spam", 1.0), ("spam@v3", "spam", CARRIED),
-    ]  # fmt: skip
+        ("spam@v2", "spam", 1.0),
+        ("spam@v3", "spam", CARRIED),
+    ]
     assert taught(ruled(("c", "v3", "spam")), [V1, V2, v3]) == [("spam@v3", "spam", 1.0)]
 
 
@@ -76,18 +88,21 @@ def test_a_ruling_whose_own_clause_changed_is_not_carried():
 def test_versions_that_share_a_wording_teach_it_once():
     v3 = replace(V2, version="v3")
     assert taught(ruled(("c", "v1", "spam")), [V1, V2, v3]) == [
-        ("spam", "spam", 1.0), ("spam@v2", "spam", CARRIED),
-    ]  # fmt: skip
+        ("spam", "spam", 1.0),
+        ("spam@v2", "spam", CARRIED),
+    ]
 
 
 def test_a_wording_that_comes_back_gets_nothing_carried_from_itself():
     v3 = replace(V1, version="v3")
     assert taught(ruled(("c", "v1", "spam")), [V1, V2, v3]) == [
-        ("spam", "spam", 1.0), ("spam@v2", "spam", CARRIED),
-    ]  # fmt: skip
+        ("spam", "spam", 1.0),
+        ("spam@v2", "spam", CARRIED),
+    ]
     assert taught(ruled(("c", "v2", "spam")), [V1, V2, v3]) == [
-        ("spam", "spam", CARRIED), ("spam@v2", "spam", 1.0),
-    ]  # fmt: skip
+        ("spam", "spam", CARRIED),
+        ("spam@v2", "spam", 1.0),
+    ]
 
 
 def test_a_case_teaches_a_head_once_its_own_ruling_first_then_the_newest():

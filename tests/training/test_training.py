@@ -211,8 +211,10 @@ def test_an_encoder_or_a_model_that_changed_under_a_version_is_refused(trained):
     small, _, registry, _ = trained
     encoder = Path(small.ws.config.model.encoder)
     weights = registry.folder("champion") / "classifier.safetensors"
-    for file, words in ((encoder / "model.safetensors", "was trained on"),
-                        (weights, "not a whole model .* restore it from a backup")):  # fmt: skip
+    for file, words in (
+        (encoder / "model.safetensors", "was trained on"),
+        (weights, "not a whole model .* restore it from a backup"),
+    ):
         whole = file.read_bytes()
         altered = whole[:-4] + bytes(4) if file.parent == encoder else whole[: len(whole) // 2]
         file.write_bytes(altered)

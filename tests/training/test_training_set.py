@@ -47,8 +47,10 @@ def test_a_set_holds_the_examples_with_their_tokens_in_order(encoder, tmp_path):
     batch = found.batch([2, 0])
     assert batch.input_ids == encoder.tokens([ROWS[2]["text"], ROWS[0]["text"]])
     assert (batch.heads.tolist(), batch.labels.tolist(), batch.weights.tolist()) == (
-        ["spam@v2", "spam"], [2, 0], [1.0, 1.0],
-    )  # fmt: skip
+        ["spam@v2", "spam"],
+        [2, 0],
+        [1.0, 1.0],
+    )
 
 
 def test_the_same_examples_are_cut_into_tokens_once(encoder, tmp_path):

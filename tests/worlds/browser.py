@@ -88,9 +88,13 @@ class Server:
         self.log = root.parent / "sockets.log"
         guarded = os.pathsep.join([str(ROOT / "tests" / "guard"), str(ROOT)])
         self.process = subprocess.Popen(
-            call, cwd=ROOT, env={**os.environ, "PYTHONPATH": guarded, "EVENHAND_SOCKET_LOG": str(self.log)},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+            call,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": guarded, "EVENHAND_SOCKET_LOG": str(self.log)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         deadline = time.monotonic() + 60
         while True:
             try:

@@ -21,10 +21,16 @@ def tiny_encoder(folder: Path, *, dim: int = 32) -> str:
     tokenizer.save(str(folder / "tokenizer.json"))
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=dim, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=2 * dim, max_position_embeddings=256, pad_token_id=1, hidden_dropout_prob=0.0,
+        vocab_size=len(vocabulary),
+        hidden_size=dim,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=2 * dim,
+        max_position_embeddings=256,
+        pad_token_id=1,
+        hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-    )  # fmt: skip
+    )
     BertModel(config, add_pooling_layer=False).save_pretrained(folder, safe_serialization=True)
     raw = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**raw, "model_type": "bert"}))
