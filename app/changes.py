@@ -1,4 +1,7 @@
-"""Did a rate change between two policy versions, or before and after a day? On the page of error rates."""
+"""The part of the error-rates page that says whether a rate changed.
+
+It compares two policy versions, or the time before and after a day.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +88,7 @@ def _say(sides: Mapping[str, Rates]) -> None:
 
 
 def verdict(found: Change) -> str:
-    """Real (and in which direction), within noise, or not known yet."""
+    """Says if a change is real (and its direction), within noise, or not known yet."""
     if found.verdict == "real":
         return "▲ real rise" if found.difference > 0 else "▼ real fall"
     return _SIGNS[found.verdict]

@@ -19,16 +19,16 @@ from evenhand.wording.rates import Titles, domain_names, evidence, interval, num
 from evenhand.wording.words import day
 
 BLUE, AMBER = "#3b7dd8", "#c98a06"
-_FIGURES = 26  # small figures under a trend that have room side by side
+_FIGURES = 26  # how many small numbers fit side by side under a trend
 
 
 def quiet() -> str:
-    """The colour of small print in a chart, by the theme in use."""
+    """The colour of small text in a chart; it depends on the theme."""
     return "#a9b4c2" if st.context.theme.type == "dark" else "#566070"
 
 
 def _dressed(layers: list[alt.Chart], height: object) -> alt.LayerChart:
-    """The layers as one chart, its axes in a colour that reads."""
+    """The layers as one chart, with axes in a readable colour."""
     small = quiet()
     return (
         alt.layer(*layers)
@@ -38,9 +38,11 @@ def _dressed(layers: list[alt.Chart], height: object) -> alt.LayerChart:
 
 
 def domain_rows(table: EstimateTable, outcome: str, titles: Titles) -> pd.DataFrame:
-    """One row a domain: domain, rate (missing where not known yet), low, high, reviewed, status, says, beside; fractions.
+    """One row per domain: domain, rate, low, high, reviewed, status, says, beside.
 
-    Highest rate first, then what is not known yet by name; periods in their own order.
+    Rates are fractions; `rate` is missing where it is not known yet.
+
+    The highest rate comes first; domains that are not known yet come last, by name. Periods keep their order.
     """
     rows = []
     for rates in table.domains:
@@ -109,10 +111,11 @@ def domains(rows: pd.DataFrame, overall: Estimate, title: str, share: str) -> al
 
 
 def trend_rows(table: EstimateTable, outcome: str, in_force: Mapping[str, date], period: str) -> pd.DataFrame:
-    """One row a period and policy version, by time: start, version, rate, low, high, says, status, run.
+    """One row per period and policy version, by time: start, version, rate, low, high, says, status, run.
 
-    A period that a new version falls into is two rows, the second from the day it came into force. `run`
-    numbers the stretches of measured rows under one version: a band never spans a change of policy or a gap.
+    If a new version starts within a period, the period has two rows; the second starts on the day of the
+    change. `run` numbers the stretches of measured rows under one version: a band never crosses a change of
+    policy or a gap.
     """
     rows, run, before = [], 0, ""
     ordered = sorted(
@@ -145,7 +148,10 @@ def trend_rows(table: EstimateTable, outcome: str, in_force: Mapping[str, date],
 
 
 def trend(rows: pd.DataFrame, changes: Mapping[str, date], *, title: str, height: int) -> alt.LayerChart:
-    """Rates over time with their bands; a dashed line where a policy version came into force, "?" where not known yet."""
+    """Rates over time with their bands.
+
+    A dashed line marks the day a policy version came into force; "?" marks a rate that is not known yet.
+    """
     known, unknown = rows[rows["status"] == "measured"], rows[rows["status"] != "measured"]
     top = float(known["high"].max()) * 1.12 if len(known) else 1.0
     # the numbers of reviews stand below 0
@@ -211,7 +217,7 @@ def _version_marks(rows: pd.DataFrame, changes: Mapping[str, date], top: float) 
 
 
 def changes(found: Mapping[str, Change], names: Mapping[str, str]) -> alt.LayerChart:
-    """A change of each kind of error in points, with its interval, against no change."""
+    """The change of each kind of error in points, with its interval, beside a line at zero."""
     rows = pd.DataFrame(
         {
             "what": [names[key] for key in found],
@@ -302,10 +308,10 @@ def frontier(plan: Plan) -> alt.LayerChart:
 
 
 def option_name(kappa: float) -> str:
-    """A value of kappa: how wide the interval may become, relative to a random draw's."""
+    """A value of kappa in words: how wide the interval may be, relative to a random draw's."""
     return f"{kappa:g} × as wide" if kappa else "measure only"
 
 
 def spelled(rows: pd.DataFrame, *columns: str) -> str:
-    """The rows of a chart in words, for those who cannot see it."""
+    """The rows of a chart in words, for people who cannot see it."""
     return "; ".join(", ".join(str(row[name]) for name in columns) for _, row in rows.iterrows())

@@ -1,4 +1,4 @@
-"""Model versions by policy version: who is champion, whether another is better in each language, who was live when."""
+"""The page of model versions: the champion, the challengers, and which version was live at what time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHOWN = {
     "auroc": "AUROC",
     "ece": "Calibration error (ECE)",
 }
-#: Of a comparison: title and decimals.
+#: The measures of a comparison: title and decimals.
 COMPARED = {
     "ap": ("Average precision", 2),
     "lift_at_5": ("Lift at 5%", 1),
@@ -73,7 +73,7 @@ def _title(version: Version) -> str:
 
 
 def version_rows(versions: list[Version]) -> pd.DataFrame:
-    """One row a version, newest first."""
+    """One row per version, newest first."""
     return pd.DataFrame(
         [
             {
@@ -96,7 +96,7 @@ def _round(value: float | None) -> str:
 def _beside_champion(
     registry: Registry, chosen: Version, versions: list[Version], user: User
 ) -> Checked | None:
-    """The comparison with the champion, verdict first; None where it is still to be made."""
+    """The comparison with the champion, verdict first; None if it has not been made yet."""
     from models import promotion
     from models.compare import versions as compare
 
@@ -154,7 +154,7 @@ def _comparison(found: Comparison) -> None:
 
 
 def comparison_rows(found: Comparison) -> pd.DataFrame:
-    """One row a slice: counts, verdict, and each difference with its interval."""
+    """One row per slice: counts, verdict, and each difference with its interval."""
     rows = [_compared("All decisions", found.overall)]
     if found.unweighted:
         rows.append(_compared("Each counted once", found.unweighted))
@@ -183,7 +183,7 @@ def _compared(name: str, part: Slice) -> dict[str, Any]:
 
 
 def _metrics(registry: Registry, chosen: Version) -> None:
-    """Metrics by language and area on the version's own unseen part."""
+    """Metrics by language and area, on the rulings that this version has not seen."""
     metrics = registry.details(chosen.version)["manifest"]["metrics"]
     st.subheader(as_typed(f"{chosen.name} on its own test part"))
     for place, name in zip(st.columns(2), ("language", "area"), strict=True):
@@ -195,7 +195,7 @@ def _metrics(registry: Registry, chosen: Version) -> None:
 
 
 def slice_rows(metrics: dict[str, Any], what: str) -> pd.DataFrame:
-    """One row a slice: n, error rate and each metric with its interval."""
+    """One row per slice: n, error rate and each metric with its interval."""
     rows, titles = [], session.titles()
     for name, values in metrics.items():
         row: dict[str, Any] = {
@@ -216,7 +216,7 @@ def _value(values: dict[str, Any], metric: str) -> str:
 
 
 def _promote(registry: Registry, chosen: Version, checked: Checked | None, user: User) -> None:
-    """Promote or roll back, with a reason; both go into the ledger. A worse version needs a tick of its own."""
+    """Promote or roll back, with a reason that goes to the ledger. A worse version needs an extra tick."""
     from models import promotion
 
     champion, losses = "champion" in chosen.aliases, checked.losses if checked else ()
@@ -259,7 +259,7 @@ def _promote(registry: Registry, chosen: Version, checked: Checked | None, user:
 
 
 def _write(drawn_for: str, write: Callable[..., object]) -> None:
-    """Into the registry and the ledger, in the name of who is here; if it is still who the page was drawn for."""
+    """Write the change in the name of the person here, if the page was drawn for the same person."""
     with session.telling():
         write(by=session.acting("models", drawn_for).user_id, at=datetime.now(UTC))
 

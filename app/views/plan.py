@@ -1,4 +1,4 @@
-"""What a review batch will find, how wide its intervals will be and what it costs, before anybody reviews."""
+"""The planning page: what a review batch will find, how wide its intervals will be and what it costs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BY = ("market", "area", "language", "queue", "policy_version")
 
 
 def page() -> None:
-    """Ask for budget and kappa, then show what they buy."""
+    """Ask for budget and kappa, then show what to expect from them."""
     session.me("plan")
     st.title("Plan")
     models = scored_models(session.workspace())
@@ -102,7 +102,7 @@ def _live(models: list[str]) -> str | None:
 
 
 def command(plan: Plan, model: str, since: date | None, until: date | None, *, live: str | None) -> str:
-    """The command that makes the draw that is planned; it takes the live model unless it is told another."""
+    """The command that makes the planned draw; it uses the live model unless it names another."""
     said = f"evenhand draw --budget {plan.budget} --kappa {plan.chosen.kappa:g}"
     said += "".join(
         f" --{name} {day}" for name, day in (("since", since), ("until", until)) if day is not None
@@ -114,7 +114,7 @@ def command(plan: Plan, model: str, since: date | None, until: date | None, *, l
 def _frame(
     at: measured.Stamp, model: str, since: date | None, until: date | None, files: int
 ) -> pl.DataFrame:
-    """What can be drawn; read again when a ruling or a file of decisions is new."""
+    """The decisions that can be drawn; read again when there is a new ruling or a new file of decisions."""
     return scored_frame(session.workspace(), session.store(), model, since=since, until=until)[0]
 
 
@@ -178,7 +178,7 @@ def _points(fraction: float) -> str:
 
 
 def domain_rows(plan: Plan, titles: Titles) -> pd.DataFrame:
-    """One row a domain: what the chosen draw says of it, and which budget would say it with the width wanted."""
+    """One row per domain: what the chosen draw will say, and the budget for the wanted width."""
     return pd.DataFrame(
         [
             {
@@ -199,7 +199,7 @@ def _budget(plan: Plan, reviews: int) -> str:
 
 
 def costs(plan: Plan, titles: Titles) -> list[str]:
-    """What the width wanted costs, for the domain that needs least and the one that needs most."""
+    """What the wanted width costs, for the domain that needs least and the one that needs most."""
     ordered = sorted(plan.domains, key=lambda row: row.reviews_for_target)
     width = f"± {100 * plan.target:g} point{'' if plan.target == 0.01 else 's'}"
     column = spoken(plan.by).lower()

@@ -1,4 +1,4 @@
-"""`evenhand plan`."""
+"""The command `evenhand plan`: says what a draw will find and what it costs."""
 
 from __future__ import annotations
 

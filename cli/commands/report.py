@@ -1,4 +1,4 @@
-"""`evenhand report`."""
+"""The command `evenhand report`: writes a report file."""
 
 from __future__ import annotations
 
