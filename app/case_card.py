@@ -39,7 +39,7 @@ def decision(case: Mapping[str, Any]) -> None:
 
 
 def reading(case: Mapping[str, Any], card: Mapping[str, Any]) -> None:
-    """The label that the text reads like, where it is another one, and the sentence that says it all."""
+    """The label that the text reads like, if it is not the decided one, and the card's sentence."""
     likely = card.get("predicted_label") or case.get("predicted_label")
     if likely and likely != case["label"]:
         label = session.label(case["policy_version"], case["area"], likely)
@@ -52,8 +52,8 @@ def reading(case: Mapping[str, Any], card: Mapping[str, Any]) -> None:
 def titled(sentence: str, case: Mapping[str, Any]) -> str:
     """`sentence` with the titles of the area's labels instead of their names, in “ ”.
 
-    A card's sentence has its labels in “ ” already, and there nothing else is taken for a label; in the reasons of a flag a name
-    that differs from its title is replaced where it stands as a word.
+    A card's sentence already has its labels in “ ”: only those are replaced. In the reasons of a flag, a name
+    that differs from its title is replaced where it is a whole word.
     """
     labels = session.policy(case["policy_version"]).area(case["area"]).labels
     quoted = "“" in sentence
@@ -85,7 +85,7 @@ def precedents(case: Mapping[str, Any], card: Mapping[str, Any], *, blurred: boo
 
 
 def conflict(case: Mapping[str, Any], group: pl.DataFrame | None) -> None:
-    """Where near-identical content was decided differently: how often, between what, and whether by one alone."""
+    """How often near-identical content was decided differently, with which labels, and if by one person."""
     if group is None:
         return
     area, first = session.policy(case["policy_version"]).area(case["area"]), group.row(0, named=True)

@@ -1,4 +1,7 @@
-"""Did a rate change between two policy versions, or before and after a day? On the page of error rates."""
+"""The part of the error-rates page that says whether a rate changed.
+
+It compares two policy versions, or the time before and after a day.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +40,12 @@ def show(at: measured.Stamp, question: Question, choices: measured.Choices) -> N
     else:
         middle = choices.first + (choices.last - choices.first) / 2
         day = first.date_input(
-            "From which day on?", middle, min_value=choices.first + timedelta(days=1), max_value=choices.last, key="change_day"
-        )  # fmt: skip
+            "From which day on?",
+            middle,
+            min_value=choices.first + timedelta(days=1),
+            max_value=choices.last,
+            key="change_day",
+        )
         sides = {
             f"Before {spelled(day)}": question.within(None, day),
             f"{spelled(day)} and after": question.within(day, None),
@@ -81,7 +88,7 @@ def _say(sides: Mapping[str, Rates]) -> None:
 
 
 def verdict(found: Change) -> str:
-    """Real (and in which direction), within noise, or not known yet."""
+    """Says if a change is real (and its direction), within noise, or not known yet."""
     if found.verdict == "real":
         return "▲ real rise" if found.difference > 0 else "▼ real fall"
     return _SIGNS[found.verdict]

@@ -1,4 +1,4 @@
-"""Explanation cards of flags, made when a flag is opened: the model is loaded at the first one and kept."""
+"""Makes the explanation card of a flag when the flag is opened; the model is loaded once and kept."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def card(model: str, case: dict[str, Any]) -> dict[str, Any]:
-    """The card (`models.explain.explanation.explain`) of a flag by `model`; EvenhandError if that model cannot be loaded.
+    """The card (`models.explain.explanation.explain`) of a flag by `model`.
 
-    `case` is a row of the published flags.
+    `case` is a row of the published flags. Raises EvenhandError if that model cannot be loaded.
     """
     root = str(session.workspace().root)
     return _card(root, model, case["decision_id"], case)
@@ -24,7 +24,7 @@ def card(model: str, case: dict[str, Any]) -> dict[str, Any]:
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the model; the next case will not wait for it")
 def _bundle(root: str, model: str) -> ModelBundle:
-    # brings torch: the page should not wait for it before a flag is opened
+    # imports torch: the page should not wait for it before a flag is opened
     from models.registry import Registry
 
     return Registry(session.workspace()).load(model)

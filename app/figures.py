@@ -1,4 +1,4 @@
-"""What the manager's pages ask of the domain, kept until a ruling, a skip or a draw is new."""
+"""The figures of the manager's pages; they are kept until there is a new ruling, skip or draw."""
 
 from __future__ import annotations
 
@@ -17,18 +17,16 @@ from evenhand.rates.table import EstimateTable, estimate_draws, measure_draws
 from evenhand.records.batches import DrawRecord, QueueProgress
 from evenhand.records.columns import DOMAINS
 
-SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")  # no league table of people
-Stamp = tuple[
-    str, int, int, int, int, int
-]  # workspace; rulings, skips, and how many of each were taken back; draws
-
+SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")  # moderators are not ranked
+#: Workspace; number of rulings, of skips, of rulings taken back, of skips taken back, of draws.
+Stamp = tuple[str, int, int, int, int, int]
 
 EVERYTHING = Question()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """What the frames in use hold: the values of each of SPLITS, and the first and last day."""
+    """What a person can choose: the values of each split in the frames, and the first and last day."""
 
     values: Mapping[str, list[str]]
     first: date
@@ -37,7 +35,7 @@ class Choices:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """How far a review batch is: as a whole, and in each market."""
+    """The progress of a review batch: as a whole, and in each market."""
 
     draw: DrawRecord
     whole: QueueProgress
@@ -46,26 +44,29 @@ class Batch:
 
 
 def stamp() -> Stamp:
-    """What figures rest on; they are computed again when it changes."""
+    """A value that changes when the data behind the figures changes."""
     store = session.store()
     return str(session.workspace().root), *store.ruling_count(), *store.skip_count(), len(store.draws())
 
 
 @st.cache_data(show_spinner="Estimating", max_entries=128)
 def rates(at: Stamp, question: Question = EVERYTHING) -> EstimateTable:
-    """The error rates that `question` asks for; EstimateError as `evenhand.rates.table.estimate_draws` raises it."""
+    """The error rates that `question` asks for.
+
+    Raises EstimateError as `evenhand.rates.table.estimate_draws` does.
+    """
     return estimate_draws(session.workspace(), session.store(), question)
 
 
 @st.cache_data(show_spinner="Comparing slices", max_entries=8)
 def areas(at: Stamp) -> tuple[list[ImprovementArea], tuple[Note, ...]]:
-    """The slices that stand out, and what is to be said about them."""
+    """The slices that stand out, and the notes about them."""
     return find_areas(session.workspace(), session.store())
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def choices(at: Stamp) -> Choices:
-    """What can be asked for; EstimateError while there is no ruling on a drawn case."""
+    """What a person can choose; EstimateError while there is no ruling on a drawn case."""
     measure = measure_draws(session.workspace(), session.store())
     frames = [part.frame.select(*SPLITS, "decided_at") for part in measure.parts]
     every = pl.concat(frames)
@@ -97,10 +98,12 @@ def _batch(at: Stamp, draw_id: str) -> Batch:
     )
     return Batch(
         draw=store.draw(draw_id),
-        whole=QueueProgress(total=items.height, ruled=int(items["ruled"].sum()), skipped=int(items["skipped"].sum())),
+        whole=QueueProgress(
+            total=items.height, ruled=int(items["ruled"].sum()), skipped=int(items["skipped"].sum())
+        ),
         markets={row.pop("market"): QueueProgress(**row) for row in counts.iter_rows(named=True)},
         certain=int(items["take_all"].sum()),
-    )  # fmt: skip
+    )
 
 
 def day_after(day: date) -> date:

@@ -1,4 +1,7 @@
-"""The published flags: one Parquet file a model version, read a page at a time; rulings are looked up as they are now."""
+"""Reads the published flags page by page, with the rulings as they are now.
+
+Each model version has one Parquet file.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class FlagPage:
     open: int  # flags that fit and that nobody has ruled on
     ruled: int  # flags that fit and that an SME has ruled on
     shown: int  # of both, those that are listed
-    unlisted: int  # scored decisions that rank behind all that the page can list, whether they fit or not
+    unlisted: int  # scored decisions that rank behind all listed ones, whether they fit the filter or not
 
 
 def file_of(model: str) -> Path:
@@ -45,7 +48,7 @@ def models() -> list[str]:
 def _flags(model: str) -> pl.LazyFrame:
     """All published flags by `model`, with their `place` in the file."""
     rows = pl.scan_parquet(file_of(model)).with_row_index("place")
-    if "support" not in rows.collect_schema():  # published before flags had it
+    if "support" not in rows.collect_schema():  # published before flags had this column
         rows = rows.with_columns(support=pl.lit(None, pl.String))
     return rows
 
@@ -57,7 +60,10 @@ def _scan(model: str, user: User) -> pl.LazyFrame:
 
 
 def _for(user: User, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows of this person's markets and languages; in a blind review without the cases they may yet rule on."""
+    """The rows of this person's markets and languages.
+
+    In a blind review, the cases that they may still rule on are left out.
+    """
     if user.markets:
         rows = rows.filter(pl.col("market").is_in(user.markets))
     if user.languages:
@@ -94,10 +100,10 @@ def page(
     number: int,
     size: int,
 ) -> FlagPage:
-    """Page `number` (from 1; the last where there are fewer) of the flags that fit, `size` a page, by rank or the newest first.
+    """Page `number` of the flags that fit, `size` per page, by rank or the newest first.
 
-    What fits is told from a few columns of the whole file; all columns are read of the page alone. UserError if the person's role
-    has no flags page.
+    Pages count from 1; a number past the end gives the last page. Filtering reads a few columns of the whole
+    file; all columns are read for the page only. Raises UserError if the person's role has no flags page.
     """
     found = _scan(model, user)
     for name, value in where.items():
@@ -127,7 +133,7 @@ def page(
 
 
 def _read(model: str, listed: pl.DataFrame) -> pl.DataFrame:
-    """The listed flags whole, in their order: only the stretch of the file that holds them is read."""
+    """All columns of the listed flags, in their order: only the part of the file that holds them is read."""
     places = listed["place"].to_list()
     first, last = min(places, default=0), max(places, default=-1)
     stretch = _flags(model).slice(first, last - first + 1)
@@ -137,12 +143,12 @@ def _read(model: str, listed: pl.DataFrame) -> pl.DataFrame:
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _rulings(root: str, stored: int, undone: int) -> pl.DataFrame:
-    """The current rulings; both counts only grow, so a new ruling or one taken back is seen at once."""
+    """The current rulings. Both counts only grow, so a new ruling, or one taken back, is seen at once."""
     return session.store().rulings()
 
 
 def conflicts(user: User, page: str) -> pl.LazyFrame | None:
-    """Conflicts as found last, in the markets and languages of this person; None before the first `evenhand conflicts`."""
+    """The latest conflicts in this person's markets and languages; None if `evenhand conflicts` never ran."""
     session.me(page)
     file = session.workspace().conflicts_file
     if not file.exists():
@@ -151,7 +157,7 @@ def conflicts(user: User, page: str) -> pl.LazyFrame | None:
 
 
 def conflicts_of(user: User, page: str, decision_id: str) -> pl.DataFrame | None:
-    """The group of near-identical content that this decision stands in, if it was decided differently; else None."""
+    """The group of near-identical content of this decision if it was decided differently; else None."""
     rows = conflicts(user, page)
     if rows is None:
         return None

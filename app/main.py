@@ -1,4 +1,4 @@
-"""The app's entry: who is here, and which pages they get. The only place that navigates."""
+"""The entry point of the app: it finds out who is here and shows their pages. Only this module navigates."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def main() -> None:
 
 
 def _run(user: User) -> None:
-    """The page at the address. Those outside the role are not listed, and refuse themselves."""
+    """Show the page at the address. Pages outside the role are not listed, and refuse the person."""
     mine = [_page(name, "visible") for name in session.PAGES[user.role]]
     barred = [_page(name, "hidden") for name in PAGES if name not in session.PAGES[user.role]]
-    # a default page has no address of its own: with a hidden one in front, each page keeps its address for everybody
+    # a default page has no address of its own: a hidden default page lets every real page keep its address
     start = st.Page(
         lambda: st.switch_page(mine[0]), title="Start", url_path="start", default=True, visibility="hidden"
     )

@@ -1,4 +1,4 @@
-"""The app's server: Streamlit's ASGI app on a socket of our own, so that small answers leave at once."""
+"""The server of the app: Streamlit's ASGI app on our own socket, so that small answers are sent at once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _GOODBYE_SECONDS = 3
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """A socket that listens at `address` and `port`; UserError where that cannot be had.
+    """A socket that listens at `address` and `port`; UserError if that is not possible.
 
-    Its protocol is named: asyncio turns Nagle's algorithm off only then, and a page of a hundred small files waits 40 ms on
-    each of them with it on. `streamlit run` leaves it unnamed.
+    The protocol is set to TCP: only then asyncio turns Nagle's algorithm off. With it on, a page of a hundred
+    small files waits 40 ms for each file. `streamlit run` does not set the protocol.
     """
     try:
         found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -47,7 +47,7 @@ def listen(address: str, port: int) -> socket.socket:
 def serve(listening: socket.socket) -> None:
     """Serve the app on this socket until it is stopped."""
     address, port = listening.getsockname()[:2]
-    # Streamlit checks where a browser's messages come from against these
+    # Streamlit accepts a browser's messages only from these places
     os.environ["STREAMLIT_SERVER_ADDRESS"], os.environ["STREAMLIT_SERVER_PORT"] = address, str(port)
     config = uvicorn.Config(
         streamlit.App(MAIN),

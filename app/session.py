@@ -26,7 +26,8 @@ PAGES: dict[Role, tuple[str, ...]] = {
     "admin": ("review", "flags", "conflicts", *MANAGERS, "models"),
 }
 
-#: Keys of the session's state. Who is here is kept under one of our own: a widget's may go when the page is switched.
+#: Keys of the session's state. The person has a key of our own: a widget's key may be lost when the page
+#: is switched.
 _PERSON, _PICKER, _ARRIVED, _REFUSED = "person", "who", "arrived", "refused"
 
 
@@ -42,12 +43,12 @@ def workspace() -> Workspace:
 
 
 def store() -> Store:
-    """Its store; one for all sessions."""
+    """The store of the workspace; all sessions share it."""
     return _open(str(find_workspace(None).resolve()))[1]
 
 
 def sign_in() -> User | None:
-    """Who is here: EVENHAND_USER, else who was chosen. None, and a page that asks or advises, before that."""
+    """Who is here: EVENHAND_USER, else the chosen person. Before that None, and the page asks or advises."""
     user: User | None = None
     if name := os.environ.get("EVENHAND_USER"):
         user = store().user(name)
@@ -63,7 +64,7 @@ def sign_in() -> User | None:
 
 
 def _pick(names: list[str]) -> str | None:
-    """The picker, in the middle of the page until somebody is chosen; who is chosen."""
+    """Show the picker, in the middle of the page until somebody is chosen; return the name."""
     state = st.session_state
     chosen = state.get(_PERSON) if state.get(_PERSON) in names else None
     if chosen is None:
@@ -72,14 +73,19 @@ def _pick(names: list[str]) -> str | None:
     state[_PICKER] = chosen
     place = st.container(width=360) if chosen is None else st.sidebar
     place.selectbox(
-        "You are", names, None, key=_PICKER, on_change=_arrive, placeholder="Choose your name",
+        "You are",
+        names,
+        None,
+        key=_PICKER,
+        on_change=_arrive,
+        placeholder="Choose your name",
         help="On a shared machine set EVENHAND_USER.",
-    )  # fmt: skip
+    )
     return chosen
 
 
 def _arrive() -> None:
-    """Another person is here: nothing of the one before stays."""
+    """Clear the state of the person before, when another person arrives."""
     state = st.session_state
     chosen = state[_PICKER]
     for name in list(state):
@@ -89,12 +95,12 @@ def _arrive() -> None:
 
 
 def has_arrived() -> bool:
-    """Whether this person was chosen since the page before; said once."""
+    """Whether this person was chosen since the last page; true only once."""
     return bool(st.session_state.pop(_ARRIVED, False))
 
 
 def _signed_in() -> str | None:
-    """The id of who is here now. Before the callback of the picker ran, what it shows counts, not what is kept."""
+    """The id of the person here now. The picker's own value counts until its callback has run."""
     state = st.session_state
     return os.environ.get("EVENHAND_USER") or (state[_PICKER] if _PICKER in state else state.get(_PERSON))
 
@@ -106,10 +112,10 @@ def me(page: str) -> User:
 
 
 def acting(page: str, drawn_for: str, place: tuple[str, str] | None = None) -> User:
-    """The person here at this moment, for a callback that writes what they did on a page that was drawn for `drawn_for`.
+    """The person here now, for a callback that writes what `drawn_for` did on their page.
 
-    UserError, and then nothing may be stored, if somebody else is here by now, or if their role does not include `page` or their
-    markets and languages not `place`.
+    Raises UserError if somebody else is here by now, if their role does not include `page`, or if their
+    markets and languages do not include `place`. Then nothing may be stored.
     """
     here = _signed_in()
     if here != drawn_for:
@@ -132,7 +138,7 @@ def _allowed(user: User | None, page: str) -> User:
 
 @contextmanager
 def telling() -> Iterator[None]:
-    """For a callback: what is refused is told on the next page that is drawn, by `tell`."""
+    """For a callback: keep a refusal until the next page is drawn, where `tell` shows it."""
     try:
         yield
     except EvenhandError as problem:
@@ -140,7 +146,7 @@ def telling() -> Iterator[None]:
 
 
 def tell() -> None:
-    """Say what was refused, once."""
+    """Show what was refused, once."""
     if problem := st.session_state.pop(_REFUSED, None):
         st.warning(as_said(f"{capital(problem)}."))
 
@@ -151,7 +157,7 @@ def policy(version: str) -> PolicyVersion:
 
 
 def titles() -> dict[tuple[str, str], str]:
-    """What people call areas and labels, as `evenhand.records.policy.titles` of all versions of the workspace."""
+    """The titles of areas and labels (`evenhand.records.policy.titles`) in all versions of the workspace."""
     return titles_of(store().policies())
 
 

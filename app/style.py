@@ -1,4 +1,4 @@
-"""The app's one style sheet: chips, the case's text, the decision and precedent boxes. Colours follow the theme."""
+"""The style sheet of the app: chips, case texts, decision and precedent boxes. Colours follow the theme."""
 
 from __future__ import annotations
 

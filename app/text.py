@@ -1,4 +1,7 @@
-"""Case texts and other strings as HTML or Markdown: everything is escaped, spans are marked, direction and language are set."""
+"""Turns case texts and other strings into safe HTML or Markdown.
+
+Everything is escaped; spans are marked; direction and language are set.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from typing import Any
 def marked(text: str, spans: Sequence[Mapping[str, Any]] = ()) -> str:
     """`text` escaped, with its spans in <mark>; spans are character offsets (start, end) and a weight.
 
-    A weight above 0 speaks for an overturn; else the mark is dotted; the words of a flip (`flip`) are outlined. Spans that
-    overlap one before, or lie outside the text, are left unmarked: no character is lost or doubled.
+    A weight above 0 supports an overturn; other marks are dotted; the words of a flip (`flip`) are outlined.
+    Spans that overlap an earlier one, or are outside the text, are not marked: no character is lost or
+    doubled.
     """
     parts, at = [], 0
     for span in sorted(spans, key=lambda span: int(span["start"])):
@@ -39,7 +43,7 @@ def case_text(
 
 
 def legend(spans: Sequence[Mapping[str, Any]]) -> str:
-    """What the kinds of marks on a text mean, of those that are on it; empty without any."""
+    """What the kinds of marks on this text mean; empty if there are no marks."""
     weights = [float(span.get("weight", 1)) for span in spans]
     said = ["highlighted: speaks for an overturn"] if any(weight > 0 for weight in weights) else []
     said += ["dotted: speaks for the decision"] if any(weight < 0 for weight in weights) else []
@@ -62,7 +66,7 @@ def box(kicker: str, title: str, clause: str, kind: str = "") -> str:
 
 
 def figure(kicker: str, number: str, below: str, *, main: bool = False) -> str:
-    """A number with what it is and its range."""
+    """A number with its name and its range."""
     size = "eh-figure eh-main" if main else "eh-figure"
     return (
         f'<div class="{size}"><div class="eh-kicker">{escape(kicker)}</div>'
@@ -71,9 +75,10 @@ def figure(kicker: str, number: str, below: str, *, main: bool = False) -> str:
 
 
 def as_typed(text: str) -> str:
-    r"""`text` for a place that reads Markdown, shown as it was typed: a name in the data makes no link and loads no picture.
+    r"""`text` for a place that reads Markdown, shown as it was typed.
 
-    A word joiner, which has no width, stands where an address would else be taken for a link.
+    A name in the data makes no link and loads no picture. A word joiner, which has no width, keeps an address
+    from becoming a link.
 
     >>> as_typed("a_b [c](d)")
     'a\\_b \\[c\\](d)'
@@ -83,7 +88,7 @@ def as_typed(text: str) -> str:
 
 
 def as_said(message: str) -> str:
-    r"""The same for a message of ours: what stands in single backticks, a command, stays set as code, where nothing is read.
+    r"""The same for our own messages: a command in single backticks stays code, and is not escaped.
 
     >>> as_said("no user 'a_b'; add one with `evenhand user add a_b`")
     "no user 'a\\_b'; add one with `evenhand user add a_b`"
@@ -93,5 +98,5 @@ def as_said(message: str) -> str:
 
 
 def bullets(sentences: Iterable[str]) -> str:
-    """Sentences as a list in Markdown, shown as they were typed."""
+    """Sentences as a Markdown list, shown as they were typed."""
     return "\n".join(f"- {as_typed(one)}" for one in sentences)

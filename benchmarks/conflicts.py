@@ -2,8 +2,8 @@
 
     python benchmarks/conflicts.py [--rows 100000] [--json OUT]
 
-Texts are random sentences of invented word lists, so no two of them are alike unless planted. A pair counts as found if both
-texts end in one group; a pair of different texts in one group counts against precision.
+Texts are random sentences of invented word lists, so no two of them are alike unless planted. A pair counts
+as found if both texts end in one group; a pair of different texts in one group counts against precision.
 """
 
 from __future__ import annotations
@@ -92,9 +92,13 @@ def look_alike(words: list[str], script: str, rng: np.random.Generator) -> str:
 
 
 CHANGES: dict[str, Callable[[list[str], str, np.random.Generator], str]] = {
-    "typo": typo, "emoji": emoji, "spacing": spacing, "word_swap": swap, "elongated": elongated,
+    "typo": typo,
+    "emoji": emoji,
+    "spacing": spacing,
+    "word_swap": swap,
+    "elongated": elongated,
     "look_alike": look_alike,
-}  # fmt: skip
+}
 
 
 def make(rows: int, seed: int) -> tuple[list[str], list[int], list[str]]:

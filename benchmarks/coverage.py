@@ -2,7 +2,8 @@
 
     python benchmarks/coverage.py --data FILE --workspace DIR --json OUT [--seeds 20]
 
-Each seed draws other votes, rulings and review batches. Seeds that are done are kept in OUT and not run again.
+Each seed draws other votes, rulings and review batches. Seeds that are done are kept in OUT and not run
+again.
 """
 
 from __future__ import annotations

@@ -2,14 +2,15 @@
 
     python benchmarks/estimation.py [--quick] [--json OUT] [--cache FOLDER] [--pops 20] [--reps 60] [--procs 2]
 
-Simulated weeks of 150,000 decisions in 40 cells (8 markets, 5 policies), drawn by `evenhand.statistics.design` and estimated by
-`evenhand.statistics.estimator`, against a simple random sample of the same size with Wilson's interval. The truth is the error rate of
-the simulated week itself. Ratios and coverages are means over populations; each population is drawn `--reps` times. A run that
-was cut goes on where it stopped if it is given the same --cache; --json is rewritten after every population.
+Simulated weeks of 150,000 decisions in 40 cells (8 markets, 5 policies), drawn by
+`evenhand.statistics.design` and estimated by `evenhand.statistics.estimator`, against a simple random sample
+of the same size with Wilson's interval. The truth is the error rate of the simulated week itself. Ratios and
+coverages are means over populations; each population is drawn `--reps` times. A run that was cut goes on
+where it stopped if it is given the same --cache; --json is rewritten after every population.
 
-What the model is worth differs by scenario: cal (p calibrated), over (overconfident), cellbias (wrong level in each cell),
-shift (two of five policies: three times the errors, and the ranking mostly lost), blind (the same two policies: new errors
-just where p is lowest).
+What the model is worth differs by scenario: cal (p calibrated), over (overconfident), cellbias (wrong level
+in each cell), shift (two of five policies: three times the errors, and the ranking mostly lost), blind (the
+same two policies: new errors just where p is lowest).
 """
 
 from __future__ import annotations
@@ -97,12 +98,24 @@ MEASURED_CODE = {
     design: ("capped", "Design", "_highest", "_EDGE", "PHI_MAX"),
     draw: ("pareto_draw", "_spread"),
     estimator: (
-        "recalibrate", "calibrated", "frame_totals", "sample_totals", "_modelled", "_verdicts", "_spread", "estimates",
-        "_effective", "_estimate", "ENOUGH", "RULED", "SMOOTH", "_EDGE",
+        "recalibrate",
+        "calibrated",
+        "frame_totals",
+        "sample_totals",
+        "_modelled",
+        "_verdicts",
+        "_spread",
+        "estimates",
+        "_effective",
+        "_estimate",
+        "ENOUGH",
+        "RULED",
+        "SMOOTH",
+        "_EDGE",
     ),
     intervals: ("wilson_rate", "logit_t"),
     ridge_logistic: ("ridge_logistic", "_ROUNDS", "_SMALL"),
-}  # fmt: skip
+}
 #: And an extra besides.
 EXTRA_CODE = MEASURED_CODE | {
     small_area: ("in_bins", "modelled_rates", "_design", "_fit", "_KINDS"),

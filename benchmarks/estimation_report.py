@@ -69,11 +69,16 @@ def targets_of(out: Mapping[str, Any]) -> str:
         error = "" if row["se"] is None else f" ({row['se']:.3f})"
         rows.append(
             [
-                MEASURES[measure], DESIGNS.get(row["design"], "worst of all"), row["auroc"][1:], row["budget"][1:],
-                f"{sign.replace('>=', '≥').replace('<=', '≤')} {limit}", f"{row['value']:.3f}{error}",
-                "yes" if row["met"] else "**no**", f"{scenario}, {DESIGNS[design]}",
+                MEASURES[measure],
+                DESIGNS.get(row["design"], "worst of all"),
+                row["auroc"][1:],
+                row["budget"][1:],
+                f"{sign.replace('>=', '≥').replace('<=', '≤')} {limit}",
+                f"{row['value']:.3f}{error}",
+                "yes" if row["met"] else "**no**",
+                f"{scenario}, {DESIGNS[design]}",
             ]
-        )  # fmt: skip
+        )
         if not row["met"]:
             off = abs(row["value"] - float(limit)) / row["se"] if row["se"] else 0.0
             verdict = "this run cannot tell" if off < 2 else f"{off:.1f} standard errors beyond it"
@@ -135,12 +140,15 @@ def domains_of(lines: Lines, aurocs: Sequence[str], budgets: Sequence[str]) -> s
         covered = line["coverage_cell_measured"]
         rows.append(
             [
-                auroc[1:], budget[1:], DESIGNS[design],
+                auroc[1:],
+                budget[1:],
+                DESIGNS[design],
                 *(f"{line[f'width_ratio_{kind}']:.2f}" for kind in ("policy", "market", "cell")),
-                f"{line['cells_reviewed']:.0%}", f"{line['cells_measured']:.0%}",
+                f"{line['cells_reviewed']:.0%}",
+                f"{line['cells_measured']:.0%}",
                 "-" if covered is None else f"{covered:.3f}",
             ]
-        )  # fmt: skip
+        )
     head = (
         "AUROC",
         "reviews",

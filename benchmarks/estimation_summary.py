@@ -139,9 +139,14 @@ def against_targets(scenarios: dict[str, dict[str, float]]) -> list[dict[str, An
                 value = values[key]
                 rows.append(
                     {
-                        "target": f"{measure} {sign} {limit}", "design": design, "auroc": auroc, "budget": budget,
-                        "value": value, "se": scenarios[key].get(f"{measure}_se"), "where": key,
+                        "target": f"{measure} {sign} {limit}",
+                        "design": design,
+                        "auroc": auroc,
+                        "budget": budget,
+                        "value": value,
+                        "se": scenarios[key].get(f"{measure}_se"),
+                        "where": key,
                         "met": bool(value >= limit if sign == ">=" else value <= limit),
                     }
-                )  # fmt: skip
+                )
     return rows

@@ -2,22 +2,25 @@
 
     python benchmarks/explanations.py --data DIR --workspace DIR --json OUT [--cases 100] [--quick]
 
-Six public sets in six languages. A model of each is trained through `benchmarks/loop.py` (1,500 or 3,000 rows, half of them
-ruled, 2 epochs; kept in the workspace folder and used again). The cases are the decisions with the highest `p_overturn` among those whose ruling no model has
-seen. A move is signed: above 0 means that the text reads more like the decision once the words are gone. Three moves of the
-same deletions, the same for every method:
+Six public sets in six languages. A model of each is trained through `benchmarks/loop.py` (1,500 or 3,000
+rows, half of them ruled, 2 epochs; kept in the workspace folder and used again). The cases are the decisions
+with the highest `p_overturn` among those whose ruling no model has seen. A move is signed: above 0 means that
+the text reads more like the decision once the words are gone. Three moves of the same deletions, the same for
+every method:
 
 - `log_odds`: log odds of the decided label by the bundle's two label models mixed, each text read alone. Our search and
   leave-one-out look at this very score, integrated gradients do not;
 - `encoder`: log odds of the decided label by the fine-tuned encoder alone in 32 bits, which is what integrated gradients see;
 - `p_overturn`: by how much the flag's probability falls.
 
-Random spans have the lengths of ours, ten draws; their *absolute* move is the one we are compared with, which is stricter than
-the signed one. `like_for_like` searches with our method on the encoder alone, against integrated gradients on the same.
+Random spans have the lengths of ours, ten draws; their *absolute* move is the one we are compared with, which
+is stricter than the signed one. `like_for_like` searches with our method on the encoder alone, against
+integrated gradients on the same.
 
-`shipped` judges as the bundle does, in 8 bits; with `--bf16` all of it once more by the same model with 16-bit floats in the
-encoders. `eight_bits` says how far 8 bits move the log odds of a decided label. A card's seconds are those of the clock, with the threads that
-the result names; measure them on an idle machine. What was measured is kept beside the workspaces until the code or the arguments change.
+`shipped` judges as the bundle does, in 8 bits; with `--bf16` all of it once more by the same model with
+16-bit floats in the encoders. `eight_bits` says how far 8 bits move the log odds of a decided label. A card's
+seconds are those of the clock, with the threads that the result names; measure them on an idle machine. What
+was measured is kept beside the workspaces until the code or the arguments change.
 """
 
 from __future__ import annotations
@@ -103,9 +106,11 @@ def trained(chosen: Set, data: Path, root: Path) -> ModelBundle:
             "0.5",
         ]
         subprocess.run(
-            [*call, "--json", str(done), *chosen.words], stdout=subprocess.DEVNULL, check=True,
+            [*call, "--json", str(done), *chosen.words],
+            stdout=subprocess.DEVNULL,
+            check=True,
             env={**os.environ, "PYTHONPATH": str(HERE.parent)},
-        )  # fmt: skip
+        )
     return Registry(open_workspace(root / chosen.name)).load("champion")
 
 
@@ -276,9 +281,13 @@ def like_for_like(judge: Judge, spans: list[Span], by_gradients: Floats) -> dict
     text = judge.row["text"]
     p = judge.encoder.proba([text], judge.head)[0]
     found = search(
-        text, spans, lambda texts: judge.encoder.proba(texts, judge.head), decided=judge.label,
-        predicted=int(p.argmax()), passes=1_600 // len(judge.encoder.encoder.tokens([text])[0]),
-    )  # fmt: skip
+        text,
+        spans,
+        lambda texts: judge.encoder.proba(texts, judge.head),
+        decided=judge.label,
+        predicted=int(p.argmax()),
+        passes=1_600 // len(judge.encoder.encoder.tokens([text])[0]),
+    )
     ours = frozenset(i for i, weight in found.weights.items() if weight > 0)
     if not ours:
         return None

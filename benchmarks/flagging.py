@@ -2,11 +2,12 @@
 
     python benchmarks/flagging.py --data DIR --cache DIR --json OUT
 
-One random vote a row is the moderator's decision, the gold (or the majority of the other votes) the SME's ruling. Half of
-the groups are for the final table only (`--part final`); rulings of 30% of all groups come from the other half, whose rest served
-for choosing (`--part dev`). Nobody sees the truth of any other decision. Evenhand's second stage is the product's own
-code on the base encoder; the fine-tuned one is measured by `benchmarks/loop.py`. Resumable: a run of a set and seed is
-computed once a cache folder, and again when the code it depends on changes.
+One random vote a row is the moderator's decision, the gold (or the majority of the other votes) the SME's
+ruling. Half of the groups are for the final table only (`--part final`); rulings of 30% of all groups come
+from the other half, whose rest served for choosing (`--part dev`). Nobody sees the truth of any other
+decision. Evenhand's second stage is the product's own code on the base encoder; the fine-tuned one is
+measured by `benchmarks/loop.py`. Resumable: a run of a set and seed is computed once a cache folder, and
+again when the code it depends on changes.
 """
 
 from __future__ import annotations
@@ -65,20 +66,29 @@ def main() -> None:
         for seed in args.seeds:
             start = time.monotonic()
             asked = Asked(
-                name=name, seed=seed, rulings_share=args.rulings_share, limit=3_000 if args.quick else None,
-                unseen_languages=tuple(sorted(args.unseen_languages)), history=not args.no_history,
-            )  # fmt: skip
+                name=name,
+                seed=seed,
+                rulings_share=args.rulings_share,
+                limit=3_000 if args.quick else None,
+                unseen_languages=tuple(sorted(args.unseen_languages)),
+                history=not args.no_history,
+            )
             runs.append((name, seed, cached_run(asked, args.data, args.cache, encoder)))
             print(f"{name} seed {seed}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     if args.prior:
         return print_prior(runs)
     result = summary(args, runs)
     result["about"] = {
-        "date": datetime.now(UTC).date().isoformat(), "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "seeds": args.seeds, "part": args.part, "rulings_share": args.rulings_share, "quick": args.quick,
-        "unseen_languages": args.unseen_languages, "moderator_history": not args.no_history,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "seeds": args.seeds,
+        "part": args.part,
+        "rulings_share": args.rulings_share,
+        "quick": args.quick,
+        "unseen_languages": args.unseen_languages,
+        "moderator_history": not args.no_history,
         "seconds_this_call": round(time.monotonic() - began),
-    }  # fmt: skip
+    }
     if args.json:
         args.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print_table(result)

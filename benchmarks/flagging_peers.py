@@ -1,6 +1,7 @@
 """Peers of the flagging benchmark: rankings of decisions by how wrong they look. Higher is more suspect.
 
-Each gets one head's decisions (labels as moderators gave them), their TF-IDF rows and encoder vectors, and the rulings.
+Each gets one head's decisions (labels as moderators gave them), their TF-IDF rows and encoder vectors, and
+the rulings.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from doubtlab.reason import (
     ProbaReason,
     ShortConfidenceReason,
     WrongPredictionReason,
-)  # fmt: skip
+)
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn.linear_model import LogisticRegression, SGDClassifier

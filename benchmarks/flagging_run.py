@@ -105,10 +105,12 @@ def run_one(asked: Asked, folder: Path, cache: Path, encoder: Encoder) -> pl.Dat
     unseen = ~ruled if not asked.unseen_languages else ~ruled & away
     frame = pl.DataFrame({"wrong": wrong, "ruled": ruled, "unseen": unseen, "final": final, **found})
     return frame.with_columns(
-        rows["group"], rows["language"], rows["area"],
+        rows["group"],
+        rows["language"],
+        rows["area"],
         pl.Series("support", bundle.flagger.support(rows["area"].to_list(), rows["language"].to_list())),
         pl.lit(json.dumps(prior_terms(bundle.flagger))).alias("coef"),
-    )  # fmt: skip
+    )
 
 
 def prior_terms(flagger: Flagger) -> list[float]:
@@ -155,21 +157,32 @@ def ours(
     gold = placed[here]
     truth = [labels[head].index(label) for head, label in gold.select("head", "truth").iter_rows()]
     taught = Lessons(
-        gold["text"].to_list(), vectors[here], gold["head"].to_list(), np.array(truth, np.int64), np.ones(len(here)),
+        gold["text"].to_list(),
+        vectors[here],
+        gold["head"].to_list(),
+        np.array(truth, np.int64),
+        np.ones(len(here)),
         fold[here],
-    )  # fmt: skip
+    )
     readings, left_out = Readings.fit(heads, taught, decided, decided_vectors)
     bundle = ModelBundle(
         manifest=Manifest(
-            policy_versions=(policy.version,), heads=where, encoder=encoder.name, encoder_revision=encoder.revision,
-            data_hash="", n_rulings=len(here), gold_counts={}, code_version="", trained_at="",
+            policy_versions=(policy.version,),
+            heads=where,
+            encoder=encoder.name,
+            encoder_revision=encoder.revision,
+            data_hash="",
+            n_rulings=len(here),
+            gold_counts={},
+            code_version="",
+            trained_at="",
         ),
         classifier=EncoderClassifier(encoder, heads),
         base=encoder,
         readings=readings,
         flagger=Flagger(use_history=use_history),
         precedents=Precedents(np.empty((0, encoder.dim), np.float32), pl.DataFrame()),
-    )  # fmt: skip
+    )
     both = np.concatenate([vectors, vectors], axis=1)
     nobody = np.zeros(len(here), bool)
     fit_flagger(bundle, gold, both[here], wrong[here], fold[here], nobody, left_out)
@@ -213,10 +226,15 @@ def peers(
             by_vector.head_proba(by_vector.features(vectors[here]), key),
         ]
         head = Head(
-            grams, dense, np.array([names.index(x) for x in part["label"]]),
-            np.array([names.index(x) for x in part["truth"]]), ruled[here], fold[here], len(names),
+            grams,
+            dense,
+            np.array([names.index(x) for x in part["label"]]),
+            np.array([names.index(x) for x in part["truth"]]),
+            ruled[here],
+            fold[here],
+            len(names),
             np.mean(mine, axis=0),
-        )  # fmt: skip
+        )
         for method, score in scores(head, seed).items():
             raw.setdefault(method, np.full(len(area), np.nan))[here] = score
     found = {}

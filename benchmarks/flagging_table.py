@@ -28,7 +28,9 @@ def main() -> None:
         name = f"**{method}**" if method == "evenhand" else method
         print(f"| {name} | {figures(macro[method])} |")
     print()
-    print("| set | unseen | error rate | rulings | AP | best peer | its AP | lead (95% interval) | lift at 5% | ECE (noise floor) |")  # fmt: skip
+    print(
+        "| set | unseen | error rate | rulings | AP | best peer | its AP | lead (95% interval) | lift at 5% | ECE (noise floor) |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name, found in result["sets"].items():
         ours, peer = found["methods"]["evenhand"], found["methods"][found["best_peer"]]
@@ -45,8 +47,10 @@ def main() -> None:
         for part, methods in found["slices"].items():
             if len(found["slices"]) > 2:  # a set of one area and one language has no slices of its own
                 ours, peer = methods["evenhand"], methods[found["best_peer"]]
-                print(f"| {name} | {part} | {number(ours['ap'])} | {number(peer['ap'])} | {number(ours['lift_at_5'], 1)} |"
-                      f" {number(ours['auroc'])} | {number(ours['ece'])} |")  # fmt: skip
+                print(
+                    f"| {name} | {part} | {number(ours['ap'])} | {number(peer['ap'])} | {number(ours['lift_at_5'], 1)} |"
+                    f" {number(ours['auroc'])} | {number(ours['ece'])} |"
+                )
 
 
 def figures(of: Mapping[str, Any]) -> str:

@@ -2,9 +2,9 @@
 
     python benchmarks/flags_page.py [--flags 100000] [--servers 5] [--json OUT]
 
-The first load of a new server is told apart from later ones of other visitors (no browser cache either): the server still warms
-up. The browser itself runs already, as a visitor's does. Busy machines say little: `chrt -r 1` before the command keeps other
-work out of the way, and the result says so.
+The first load of a new server is told apart from later ones of other visitors (no browser cache either): the
+server still warms up. The browser itself runs already, as a visitor's does. Busy machines say little: `chrt
+-r 1` before the command keeps other work out of the way, and the result says so.
 """
 
 from __future__ import annotations
@@ -46,11 +46,14 @@ def make_workspace(root: Path, flags: int) -> Path:
     rows = pl.read_csv(root / "data" / "decisions.csv.gz", try_parse_dates=True)
     p = np.sort(np.random.default_rng(1).beta(1, 12, rows.height))[::-1]
     full = rows.with_columns(
-        pl.int_range(1, rows.height + 1).alias("rank"), pl.Series("p_overturn", p),
-        decision_id=pl.int_range(rows.height).cast(pl.String), predicted_label=pl.lit("no_violation"),
-        reasons=pl.lit("reads like no_violation (90%), decided otherwise"), support=pl.lit("good"),
+        pl.int_range(1, rows.height + 1).alias("rank"),
+        pl.Series("p_overturn", p),
+        decision_id=pl.int_range(rows.height).cast(pl.String),
+        predicted_label=pl.lit("no_violation"),
+        reasons=pl.lit("reads like no_violation (90%), decided otherwise"),
+        support=pl.lit("good"),
         model_version=pl.lit("evenhand-1"),
-    )  # fmt: skip
+    )
     ws.flags_dir.mkdir(parents=True)
     full.write_parquet(ws.flags_dir / "evenhand-1.parquet", row_group_size=2_000)
     return ws.root

@@ -2,9 +2,10 @@
 
     python benchmarks/ingest.py [--rows 1000000] [--formats csv.gz parquet] [--json OUT] [--folder FOLDER]
 
-The texts are the invented sentences of `evenhand.synthetic`; one row in 1,000 is bad in a known way. Each format goes into a new
-workspace by a new process, whose peak memory is its own; then the same file is taken in again, which must change nothing.
-Stops with an error unless rows = added + quarantined and each kind of bad row was quarantined as often as it was planted.
+The texts are the invented sentences of `evenhand.synthetic`; one row in 1,000 is bad in a known way. Each
+format goes into a new workspace by a new process, whose peak memory is its own; then the same file is taken
+in again, which must change nothing. Stops with an error unless rows = added + quarantined and each kind of
+bad row was quarantined as often as it was planted.
 """
 
 from __future__ import annotations
@@ -41,9 +42,19 @@ BAD: tuple[tuple[str, str, str], ...] = (
     ("exposure", "-3", "no number of views"),
 )
 COLUMNS = (
-    "case_id", "text", "language", "market", "queue", "area", "policy_version", "label", "moderator_id", "decided_at",
-    "team", "exposure",
-)  # fmt: skip
+    "case_id",
+    "text",
+    "language",
+    "market",
+    "queue",
+    "area",
+    "policy_version",
+    "label",
+    "moderator_id",
+    "decided_at",
+    "team",
+    "exposure",
+)
 
 
 def chunks(rows: int, seed: int) -> Iterator[list[tuple[str, ...]]]:
@@ -76,10 +87,19 @@ def chunks(rows: int, seed: int) -> Iterator[list[tuple[str, ...]]]:
             policy = policies[-1] if at.date() >= policies[-1].effective_from else policies[0]
             labels = policy.area(area).label_names
             row = [
-                f"c{i + 1:09}", text, language, MARKETS[language], queues[pick[8] % len(queues)], area, policy.version,
-                labels[pick[9] % len(labels)], f"m{pick[9] % 997:03}", f"{at:%Y-%m-%dT%H:%M:%SZ}",
-                TEAMS[pick[8] % len(TEAMS)], str(pick[6] % 100_000),
-            ]  # fmt: skip
+                f"c{i + 1:09}",
+                text,
+                language,
+                MARKETS[language],
+                queues[pick[8] % len(queues)],
+                area,
+                policy.version,
+                labels[pick[9] % len(labels)],
+                f"m{pick[9] % 997:03}",
+                f"{at:%Y-%m-%dT%H:%M:%SZ}",
+                TEAMS[pick[8] % len(TEAMS)],
+                str(pick[6] % 100_000),
+            ]
             if i % BAD_EVERY == BAD_EVERY // 2:
                 column, value, _ = BAD[i // BAD_EVERY % len(BAD)]
                 row[COLUMNS.index(column)] = value
@@ -119,8 +139,8 @@ def write_file(file: Path, rows: int, seed: int) -> None:
 def evenhand(workspace: Path, *words: str) -> tuple[str, float, float]:
     """Standard output, wall seconds and peak megabytes of `evenhand WORDS` in a new process.
 
-    The peak is the child's own (wait4). A child starts with its parent's peak: so this process stays small, and the file is
-    written by another one.
+    The peak is the child's own (wait4). A child starts with its parent's peak: so this process stays small,
+    and the file is written by another one.
     """
     call = [sys.executable, "-m", "cli", "-w", str(workspace), *words]
     began = time.monotonic()

@@ -2,8 +2,9 @@
 
     python benchmarks/loop.py --data FILE --workspace DIR [--areas A B] [--languages L M] [--limit N] --json OUT
 
-One random vote a row is the moderator's decision; the gold, or the majority of the other votes, is the SME's ruling. Rulings are
-revealed for a share of the groups; everything is measured on the rest, which no model has seen.
+One random vote a row is the moderator's decision; the gold, or the majority of the other votes, is the SME's
+ruling. Rulings are revealed for a share of the groups; everything is measured on the rest, which no model has
+seen.
 """
 
 from __future__ import annotations
@@ -129,7 +130,10 @@ def loop(data: Adapted, args: argparse.Namespace) -> dict[str, Any]:
         "n_rulings": decisions.height - hidden.height,
         "n_unseen": hidden.height,
         "left_out": data.left_out,
-        **{k: metrics[k] for k in ("error_rate", "ap", "lift_at_1", "lift_at_5", "lift_at_10", "auroc", "ece", "brier")},
+        **{
+            k: metrics[k]
+            for k in ("error_rate", "ap", "lift_at_1", "lift_at_5", "lift_at_10", "auroc", "ece", "brier")
+        },
         "estimate": {k: total[k] for k in ("rate", "low", "high")},
         "budget": budget,
         "yield_per_100": 100 * overturned / budget,
@@ -143,7 +147,7 @@ def loop(data: Adapted, args: argparse.Namespace) -> dict[str, Any]:
         "seed": args.seed,
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
-    }  # fmt: skip
+    }
 
 
 def _with_reveal(decisions: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:

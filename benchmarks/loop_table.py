@@ -16,8 +16,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("files", nargs="+", type=Path)
-    print("| set | decisions (unseen) | true error rate | estimate (95% interval) | AP | lift at 1 / 5 / 10% | AUROC | ECE |"
-          " errors per 100 drawn (random) |")  # fmt: skip
+    print(
+        "| set | decisions (unseen) | true error rate | estimate (95% interval) | AP | lift at 1 / 5 / 10% | AUROC | ECE |"
+        " errors per 100 drawn (random) |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for file in parser.parse_args().files:
         run = json.loads(file.read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
 """The public data sets that the benchmarks know, as prepared files; `data_cards/` has one card for each.
 
-A file is `NAME.csv.gz` with the columns COLUMNS. Texts are never part of this repository. This module is data only.
+A file is `NAME.csv.gz` with the columns COLUMNS. Texts are never part of this repository. This module is data
+only.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import Literal
 
 COLUMNS = ("case_id", "text", "language", "category", "votes", "gold", "gold_source", "split", "meta")
 
-#: How a vote names its annotator: one person over all texts; some rows only; the n-th column, identity not stated; by nothing
-#: (counts alone); or there are no votes at all.
+#: How a vote names its annotator: one person over all texts; some rows only; the n-th column, identity not
+#: stated; by nothing (counts alone); or there are no votes at all.
 Votes = Literal["persistent", "partial", "position", "counts", "none"]
 
 
@@ -67,7 +68,13 @@ _ALL = (
     DataSet(
         name="convabuse",
         areas=(
-            "abuse", "ableism", "homophobia", "intellectual_insult", "racism", "sexism", "sexual_harassment",
+            "abuse",
+            "ableism",
+            "homophobia",
+            "intellectual_insult",
+            "racism",
+            "sexism",
+            "sexual_harassment",
             "transphobia",
         ),
         labels=("0", "1"),
@@ -91,7 +98,13 @@ _ALL = (
     DataSet(
         name="openai_moderation",
         areas=(
-            "violence", "self_harm", "violence_graphic", "harassment", "sexual_minors", "sexual", "hate",
+            "violence",
+            "self_harm",
+            "violence_graphic",
+            "harassment",
+            "sexual_minors",
+            "sexual",
+            "hate",
             "hate_threatening",
         ),
         labels=("0", "1"),
@@ -99,7 +112,7 @@ _ALL = (
         votes="none",
     ),
     DataSet(name="edos", areas=("sexism",), labels=("0", "1"), languages=("en",), votes="none"),
-)  # fmt: skip
+)
 
 #: By name, which is also the name of the card.
 SETS: dict[str, DataSet] = {data.name: data for data in _ALL}

@@ -2,10 +2,11 @@
 
     python benchmarks/scale.py [--rows 10000000] [--budget 2000] [--cache FOLDER] [--json OUT]
 
-A lake of 84 days and 200 cells (40 markets, 5 areas) with invented scores is made once in --cache. Then two new processes, each
-with its own peak memory: one runs what `evenhand plan`, `evenhand draw` and `evenhand estimate --by market,area` run; the other
-does the same sums with pandas as one would write them in a notebook: read both tables, merge, draw, keep the frame, group. The
-batch is ruled in between, outside the clock, by a rule that both share; so the two overall rates must agree to within their error.
+A lake of 84 days and 200 cells (40 markets, 5 areas) with invented scores is made once in --cache. Then two
+new processes, each with its own peak memory: one runs what `evenhand plan`, `evenhand draw` and `evenhand
+estimate --by market,area` run; the other does the same sums with pandas as one would write them in a
+notebook: read both tables, merge, draw, keep the frame, group. The batch is ruled in between, outside the
+clock, by a rule that both share; so the two overall rates must agree to within their error.
 """
 
 from __future__ import annotations
@@ -95,11 +96,20 @@ def day_tables(day: int, n: int, rates: np.ndarray[Any, Any]) -> tuple[pl.DataFr
     )
     p = 1 / (1 + np.exp(-(np.log(rates / (1 - rates))[cell] + 1.8 * rng.normal(size=n) - 0.8)))
     scores = decisions.select(
-        "decision_id", "case_id", "area", "moderator_id", "label", "policy_version", pl.Series("p_overturn", p),
-        pl.col("label").alias("predicted_label"), pl.lit(0.5).alias("p_predicted"), pl.lit(0.5).alias("p_decided"),
-        pl.lit("the label is far from its clause").alias("reasons"), pl.lit("good").alias("support"),
+        "decision_id",
+        "case_id",
+        "area",
+        "moderator_id",
+        "label",
+        "policy_version",
+        pl.Series("p_overturn", p),
+        pl.col("label").alias("predicted_label"),
+        pl.lit(0.5).alias("p_predicted"),
+        pl.lit(0.5).alias("p_decided"),
+        pl.lit("the label is far from its clause").alias("reasons"),
+        pl.lit("good").alias("support"),
         pl.lit(MODEL).alias("model_version"),
-    )  # fmt: skip
+    )
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in DECISIONS.items() if name not in decisions]
     return decisions.with_columns(missing).select(DECISIONS.names()), scores.select(SCORES.names())
 
@@ -153,9 +163,15 @@ def run_evenhand(root: Path, budget: int) -> dict[str, Any]:
     columns = tuple(dict.fromkeys(("p_overturn", "market", *settings.cells)))
     frame, _ = scored_frame(ws, store, MODEL, columns=columns)
     plan = make_plan(
-        frame, budget, kappa=settings.kappa, floor=settings.floor, cell_floor=settings.cell_floor,
-        cells=settings.cells, by="market", minutes_per_case=1.5,
-    )  # fmt: skip
+        frame,
+        budget,
+        kappa=settings.kappa,
+        floor=settings.floor,
+        cell_floor=settings.cell_floor,
+        cells=settings.cells,
+        by="market",
+        minutes_per_case=1.5,
+    )
     del frame
     planned, begun = time.perf_counter() - begun, time.perf_counter()
     draw = make_draw(
@@ -170,11 +186,17 @@ def run_evenhand(root: Path, budget: int) -> dict[str, Any]:
         label = next(name for name in area.label_names if (name != item["label"]) == error)
         rulings.append(
             Ruling(
-                case_id=item["case_id"], area=item["area"], policy_version=policy.version, label=label, sme_id="s",
-                ruled_at=at, decision_moderator_id=item["moderator_id"], draw_id=draw.draw_id,
+                case_id=item["case_id"],
+                area=item["area"],
+                policy_version=policy.version,
+                label=label,
+                sme_id="s",
+                ruled_at=at,
+                decision_moderator_id=item["moderator_id"],
+                draw_id=draw.draw_id,
                 error_class=area.error_class(item["label"], label),
             )
-        )  # fmt: skip
+        )
     store.add_rulings(rulings, by="benchmark")
     begun = time.perf_counter()
     table = estimate_draws(ws, store, Question(by=("market", "area")))
@@ -188,11 +210,21 @@ def run_evenhand(root: Path, budget: int) -> dict[str, Any]:
     pivot = (time.perf_counter() - begun) / 4
     total = table.overall.total
     return {
-        "seconds": planned + drawn + estimated, "plan_seconds": planned, "draw_seconds": drawn,
-        "estimate_seconds": estimated, "later_pivot_seconds": pivot, "peak_mb": peak, "rows": draw.frame_size,
-        "cells": len(table.domains), "phi": draw.phi, "errors_planned": plan.chosen.errors,
-        "errors_found": total.errors_found, "rate": total.rate, "low": total.low, "high": total.high,
-    }  # fmt: skip
+        "seconds": planned + drawn + estimated,
+        "plan_seconds": planned,
+        "draw_seconds": drawn,
+        "estimate_seconds": estimated,
+        "later_pivot_seconds": pivot,
+        "peak_mb": peak,
+        "rows": draw.frame_size,
+        "cells": len(table.domains),
+        "phi": draw.phi,
+        "errors_planned": plan.chosen.errors,
+        "errors_found": total.errors_found,
+        "rate": total.rate,
+        "low": total.low,
+        "high": total.high,
+    }
 
 
 def run_pandas(root: Path, budget: int) -> dict[str, Any]:
@@ -208,11 +240,17 @@ def run_pandas(root: Path, budget: int) -> dict[str, Any]:
     frame = frame.merge(scores, on="decision_id", validate="1:1")
     flags = pd.DataFrame(
         [
-            {"area": a.name, "label": n, "may_over": i > 0, "may_under": i == 0, "may_wrong": i > 0 and len(a.labels) > 2}
+            {
+                "area": a.name,
+                "label": n,
+                "may_over": i > 0,
+                "may_under": i == 0,
+                "may_wrong": i > 0 and len(a.labels) > 2,
+            }
             for a in policy.areas
             for i, n in enumerate(a.label_names)
         ]
-    )  # fmt: skip
+    )
     frame = frame.merge(flags, on=["area", "label"], how="left")
     frame["cell"] = frame.groupby(["market", "area"]).ngroup()
     frame = frame.sort_values("p_overturn", ascending=False, ignore_index=True)
@@ -250,11 +288,21 @@ def run_pandas(root: Path, budget: int) -> dict[str, Any]:
         v = (1 - frame["pi"]) * (w * e) ** 2 * budget / (budget - 1)
         sums = pd.DataFrame(
             {
-                "population": 1.0, "size": 1.0, "model": yhat, "residual": w * e, "v": v, "v2": v**2, "v_plain": v,
-                "anticipated": (w - 1) * doubted * (1 - doubted), "reviewed": seen.astype(float), "found": error,
-                "found_at_random": error * (frame["pi"] < 1), "shown_wrong": error, "shown_right": seen - error,
+                "population": 1.0,
+                "size": 1.0,
+                "model": yhat,
+                "residual": w * e,
+                "v": v,
+                "v2": v**2,
+                "v_plain": v,
+                "anticipated": (w - 1) * doubted * (1 - doubted),
+                "reviewed": seen.astype(float),
+                "found": error,
+                "found_at_random": error * (frame["pi"] < 1),
+                "shown_wrong": error,
+                "shown_right": seen - error,
             }
-        )  # fmt: skip
+        )
         cells = sums.groupby([frame["market"], frame["area"]]).sum()
         estimates(Totals(**{name: cells[name].to_numpy(float) for name in cells}))
         overall = estimates(Totals(**{name: np.array([cells[name].sum()]) for name in cells}))[0]

@@ -83,12 +83,11 @@ def main() -> None:
     found["evenhand_int8"] = speed(lambda: model.proba(texts, "spam"), len(texts))
     found["int8_mean_change_of_p"] = round(float(np.abs(model.proba(texts, "spam") - before).mean()), 4)
     base, column = load_base_encoder(model), pl.Series(texts)
-    found["evenhand_score"] = speed(
-        lambda: encode(model, base, column), len(texts)
-    )  # fine-tuned and base encoder
+    # the fine-tuned and the base encoder
+    found["evenhand_score"] = speed(lambda: encode(model, base, column), len(texts))
     found["ratio_to_pipeline_batch_32"] = round(
-        float(found["evenhand_score"]) / float(found["pipeline_batch_32"]), 2  # type: ignore[arg-type]
-    )  # fmt: skip
+        float(found["evenhand_score"]) / float(found["pipeline_batch_32"]), 2
+    )
     found["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     found["date"] = f"{datetime.now(UTC):%Y-%m-%d}"
     text = json.dumps(found, indent=1)

@@ -17,8 +17,15 @@ from evenhand.statistics.intervals import wilson_rate
 Bools = NDArray[np.bool_]
 KAPPAS: dict[str, float | None] = {"kappa1": 1.0, "kappa1.25": 1.25, "measure": None}  # None: phi = 0
 MEASURES = (
-    "coverage", "half_width", "bias", "rmse", "direct", "truth_above", "measured", "measured_covered",
-)  # fmt: skip
+    "coverage",
+    "half_width",
+    "bias",
+    "rmse",
+    "direct",
+    "truth_above",
+    "measured",
+    "measured_covered",
+)
 
 
 class Tally:
@@ -38,11 +45,16 @@ class Tally:
         off = rate - truth
         self.rows[kind].append(
             [
-                float(covered[direct].mean()), float((high - low).mean() / 2), float(off.mean()),
-                float((off**2).mean()), float(direct.mean()), float((truth > high)[direct].mean()),
-                float(measured.mean()), float((covered & measured).mean()),
+                float(covered[direct].mean()),
+                float((high - low).mean() / 2),
+                float(off.mean()),
+                float((off**2).mean()),
+                float(direct.mean()),
+                float((truth > high)[direct].mean()),
+                float(measured.mean()),
+                float((covered & measured).mean()),
             ]
-        )  # fmt: skip
+        )
 
     def add_estimates(self, kind: str, found: list[Estimate]) -> None:
         """One draw's estimates, one a domain."""

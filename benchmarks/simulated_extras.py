@@ -1,6 +1,7 @@
 """What the plain simulation leaves out: modelled cells, SMEs who err, half-done batches, clustered errors, daily looks.
 
-Each extra draws with kappa = 1 and says how often its interval covers, and how wide it is relative to a reference named with it.
+Each extra draws with kappa = 1 and says how often its interval covers, and how wide it is relative to a
+reference named with it.
 """
 
 from __future__ import annotations
@@ -60,10 +61,14 @@ def modelled_cells(week: Population, n: int, reps: int, rng: np.random.Generator
         usual.append((high - low).mean() / 2)
     by_cell = np.mean(covered, axis=0)
     return {
-        "coverage": float(by_cell.mean()), "half_width": float(np.mean(widths)), "reference": float(np.mean(usual)),
-        "coverage_below_1_percent": float(by_cell[truth < 0.01].mean()) if (truth < 0.01).any() else float("nan"),
+        "coverage": float(by_cell.mean()),
+        "half_width": float(np.mean(widths)),
+        "reference": float(np.mean(usual)),
+        "coverage_below_1_percent": float(by_cell[truth < 0.01].mean())
+        if (truth < 0.01).any()
+        else float("nan"),
         "coverage_of_worst_cell": float(by_cell.min()),
-    }  # fmt: skip
+    }
 
 
 def erring_smes(week: Population, n: int, reps: int, rng: np.random.Generator) -> Result:
@@ -82,9 +87,12 @@ def erring_smes(week: Population, n: int, reps: int, rng: np.random.Generator) -
         asked_in_all += int(asked.sum())
     usual = random_draws(week, n, reps, rng)["overall"]["half_width"]
     return _result(
-        corrected, truth, reference=usual, coverage_uncorrected=_result(plain, truth)["coverage"],
+        corrected,
+        truth,
+        reference=usual,
+        coverage_uncorrected=_result(plain, truth)["coverage"],
         panel_per_100=100 * asked_in_all / (n * reps),
-    )  # fmt: skip
+    )
 
 
 def half_done(week: Population, n: int, reps: int, rng: np.random.Generator) -> Result:
@@ -117,9 +125,12 @@ def clustered_errors(week: Population, n: int, reps: int, rng: np.random.Generat
     usual = random_draws(week, n, reps, rng)["overall"]["half_width"]
     alone = _result(plain, truth)
     return _result(
-        found, truth, reference=usual, coverage_unclustered=alone["coverage"],
+        found,
+        truth,
+        reference=usual,
+        coverage_unclustered=alone["coverage"],
         width_ratio_unclustered=alone["half_width"] / usual,
-    )  # fmt: skip
+    )
 
 
 def daily_looks(week: Population, n: int, reps: int, rng: np.random.Generator) -> Result:
@@ -143,9 +154,11 @@ def daily_looks(week: Population, n: int, reps: int, rng: np.random.Generator) -
         held.append(all(daily))
         naive.append(all(once))
     return {
-        "coverage": float(np.mean(held)), "coverage_naive": float(np.mean(naive)),
-        "half_width": float(np.mean(widths[DAYS - 1 :: DAYS])), "reference": float(np.mean(usual[DAYS - 1 :: DAYS])),
-    }  # fmt: skip
+        "coverage": float(np.mean(held)),
+        "coverage_naive": float(np.mean(naive)),
+        "half_width": float(np.mean(widths[DAYS - 1 :: DAYS])),
+        "reference": float(np.mean(usual[DAYS - 1 :: DAYS])),
+    }
 
 
 def _dense(code: Ints) -> Ints:

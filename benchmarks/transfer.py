@@ -2,9 +2,10 @@
 
     python benchmarks/transfer.py --data DIR --cache DIR --json OUT [--set multilingual_hatecheck] [--seeds 1 2]
 
-Each language in turn gives up its rulings (its decisions stay: moderators work in every language). Judged are its decisions in the final
-half of the groups, beside the same decisions when the language has its rulings, the best peers, and chance. Flags of such a
-language say so (`support: none`). Resumable, as `benchmarks/flagging.py`.
+Each language in turn gives up its rulings (its decisions stay: moderators work in every language). Judged are
+its decisions in the final half of the groups, beside the same decisions when the language has its rulings,
+the best peers, and chance. Flags of such a language say so (`support: none`). Resumable, as
+`benchmarks/flagging.py`.
 """
 
 from __future__ import annotations
@@ -64,10 +65,12 @@ def main() -> None:
             if name not in ("n", "error_rate", "support")
         },
         "about": {
-            "set": args.set, "seeds": args.seeds, "date": datetime.now(UTC).date().isoformat(),
+            "set": args.set,
+            "seeds": args.seeds,
+            "date": datetime.now(UTC).date().isoformat(),
             "machine": f"{platform.machine()}, Python {platform.python_version()}",
         },
-    }  # fmt: skip
+    }
     if args.json:
         args.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print_table(result)
@@ -93,7 +96,9 @@ def mean_figures(frames: list[pl.DataFrame], method: str) -> dict[str, float]:
 
 def print_table(result: Mapping[str, Any]) -> None:
     """A Markdown table, a row a language."""
-    print("| language | unseen | error rate | AP without its rulings | with them | best peer without | lift at 5% | AUROC | ECE |")  # fmt: skip
+    print(
+        "| language | unseen | error rate | AP without its rulings | with them | best peer without | lift at 5% | AUROC | ECE |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     rows = [*result["languages"].items(), ("mean", result["macro"])]
     for language, one in rows:

@@ -1,6 +1,7 @@
 """Public data sets with votes, as Evenhand's input: one vote is the moderator's decision, the others or the gold are the SME.
 
-A file has the columns `case_id, text, language, category, votes, gold, gold_source, split, meta`; see `data_cards/`.
+A file has the columns `case_id, text, language, category, votes, gold, gold_source, split, meta`; see
+`data_cards/`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m cli`: the `evenhand` command."""
+"""Runs the `evenhand` command as `python -m cli`."""
 
 import sys
 

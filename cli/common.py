@@ -1,4 +1,4 @@
-"""What the commands share: the workspace, who is asking, tables and JSON."""
+"""What the commands share: options, the workspace, the person who asks, and output as table or JSON."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Day(click.ParamType[date]):
 
 DAY = Day()
 
-#: Which decisions a question is about; in the order in which `--help` lists them.
+#: Options that say which decisions a question is about, in the order of `--help`.
 _WINDOW = (
     click.option("--since", type=DAY, help="First day on which the decisions were made (UTC)."),
     click.option("--until", type=DAY, help="Day after the last."),
     click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Like market=TH; may be repeated."),
 )
-#: What a rate is a share of, by whose word, and for how many looks.
+#: Options that say what a rate is a share of, whose word counts, and how often people look.
 _SHARE = (
     click.option(
         "--weight",
@@ -87,10 +87,10 @@ _DRAWS = click.option(
 
 
 def asks(*, split: bool = False, share: bool = False, draws: bool = False) -> Callable[[F], F]:
-    """Give a command the options of a question, and pass it on as `question`.
+    """Give a command the options of a question, and pass the question on as `question`.
 
-    Always `--since`, `--until` and `--where`; `split`: `--by`; `share`: `--weight`, `--estimand`, `--daily-looks` and `--weekly-looks`;
-    `draws`: `--draw`.
+    Always `--since`, `--until` and `--where`; `split`: `--by`; `share`: `--weight`, `--estimand`,
+    `--daily-looks` and `--weekly-looks`; `draws`: `--draw`.
     """
     options = [
         *([_SPLIT] if split else []),
@@ -168,7 +168,7 @@ def filters_from(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON can hold it."""
+    """`value` in a form that JSON can hold."""
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, Path):
@@ -200,7 +200,7 @@ def _cell(value: Any) -> str:
 
 
 def say_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
-    """Print `rows` as an aligned table; numbers to the right."""
+    """Print `rows` as an aligned table, numbers right-aligned."""
     if not rows:
         return
     columns = list(columns or rows[0])
@@ -217,7 +217,7 @@ def say_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None =
 
 
 def say_notes(notes: Sequence[Note]) -> None:
-    """Print what has to be said beside a rate, a line each."""
+    """Print the notes on a rate, one per line."""
     from evenhand.wording.notes import said_note
 
     for note in notes:

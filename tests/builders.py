@@ -25,29 +25,67 @@ areas:
 
 def a_draw(draw_id="d1", **changes) -> DrawRecord:
     base = DrawRecord(
-        draw_id=draw_id, created_at=NOON, created_by="ann", seed=1, budget=3, kappa=1.0, phi=0.0, floor=0.5,
-        cell_floor=0.5, cells=("market",), since=date(2026, 3, 1), until=date(2026, 3, 8), filters={},
-        policy_versions=("v1",), model_version="evenhand-1", frame_size=10, frame_file="draws/d1.parquet",
-        frame_hash="x", excluded_ruled=0, pi_min=0.1, w_max=2.0,
-    )  # fmt: skip
+        draw_id=draw_id,
+        created_at=NOON,
+        created_by="ann",
+        seed=1,
+        budget=3,
+        kappa=1.0,
+        phi=0.0,
+        floor=0.5,
+        cell_floor=0.5,
+        cells=("market",),
+        since=date(2026, 3, 1),
+        until=date(2026, 3, 8),
+        filters={},
+        policy_versions=("v1",),
+        model_version="evenhand-1",
+        frame_size=10,
+        frame_file="draws/d1.parquet",
+        frame_hash="x",
+        excluded_ruled=0,
+        pi_min=0.1,
+        w_max=2.0,
+    )
     return replace(base, **changes)
 
 
 def an_item(n: int, draw_id="d1", **changes) -> DrawnItem:
     values = {
-        "draw_id": draw_id, "decision_id": decision_id(f"c{n}", "tone", "m1"), "position": n, "pi": 0.3,
-        "p_overturn": 0.2, "take_all": False, "case_id": f"c{n}", "text": "สวัสดี 🙂", "language": "th", "market": "TH",
-        "queue": "live", "area": "tone", "policy_version": "v1", "label": "clean", "moderator_id": "m1",
-        "decided_at": NOON, "predicted_label": "rude", "explanation": {"sentence": "why"},
-    }  # fmt: skip
+        "draw_id": draw_id,
+        "decision_id": decision_id(f"c{n}", "tone", "m1"),
+        "position": n,
+        "pi": 0.3,
+        "p_overturn": 0.2,
+        "take_all": False,
+        "case_id": f"c{n}",
+        "text": "สวัสดี 🙂",
+        "language": "th",
+        "market": "TH",
+        "queue": "live",
+        "area": "tone",
+        "policy_version": "v1",
+        "label": "clean",
+        "moderator_id": "m1",
+        "decided_at": NOON,
+        "predicted_label": "rude",
+        "explanation": {"sentence": "why"},
+    }
     return DrawnItem(**{**values, **changes})
 
 
 def a_ruling(n: int = 0, **changes) -> Ruling:
     values = {
-        "case_id": f"c{n}", "area": "tone", "policy_version": "v1", "label": "rude", "sme_id": "sam",
-        "ruled_at": NOON, "decision_moderator_id": "m1", "error_class": "under_enforcement", "draw_id": "d1",
-    }  # fmt: skip
+        "case_id": f"c{n}",
+        "area": "tone",
+        "policy_version": "v1",
+        "label": "rude",
+        "sme_id": "sam",
+        "ruled_at": NOON,
+        "decision_moderator_id": "m1",
+        "error_class": "under_enforcement",
+        "draw_id": "d1",
+    }
     return Ruling(**{**values, **changes})
 
 

@@ -19,16 +19,16 @@ from evenhand.wording.rates import Titles, domain_names, evidence, interval, num
 from evenhand.wording.words import day
 
 BLUE, AMBER = "#3b7dd8", "#c98a06"
-_FIGURES = 26  # small figures under a trend that have room side by side
+_FIGURES = 26  # how many small numbers fit side by side under a trend
 
 
 def quiet() -> str:
-    """The colour of small print in a chart, by the theme in use."""
+    """The colour of small text in a chart; it depends on the theme."""
     return "#a9b4c2" if st.context.theme.type == "dark" else "#566070"
 
 
 def _dressed(layers: list[alt.Chart], height: object) -> alt.LayerChart:
-    """The layers as one chart, its axes in a colour that reads."""
+    """The layers as one chart, with axes in a readable colour."""
     small = quiet()
     return (
         alt.layer(*layers)
@@ -38,9 +38,11 @@ def _dressed(layers: list[alt.Chart], height: object) -> alt.LayerChart:
 
 
 def domain_rows(table: EstimateTable, outcome: str, titles: Titles) -> pd.DataFrame:
-    """One row a domain: domain, rate (missing where not known yet), low, high, reviewed, status, says, beside; fractions.
+    """One row per domain: domain, rate, low, high, reviewed, status, says, beside.
 
-    Highest rate first, then what is not known yet by name; periods in their own order.
+    Rates are fractions; `rate` is missing where it is not known yet.
+
+    The highest rate comes first; domains that are not known yet come last, by name. Periods keep their order.
     """
     rows = []
     for rates in table.domains:
@@ -79,16 +81,22 @@ def domains(rows: pd.DataFrame, overall: Estimate, title: str, share: str) -> al
     if len(unknown):
         meant += "; ?: not known yet"
     x = alt.X("low:Q", scale=scale, title=meant, axis=alt.Axis(format="~%", tickCount=8))
-    hint = [alt.Tooltip("domain:N", title="Where"), alt.Tooltip("says:N", title="Rate"),
-            alt.Tooltip("interval:N", title="95% interval"), alt.Tooltip("reviewed:Q", format=",", title="Reviewed")]  # fmt: skip
+    hint = [
+        alt.Tooltip("domain:N", title="Where"),
+        alt.Tooltip("says:N", title="Rate"),
+        alt.Tooltip("interval:N", title="95% interval"),
+        alt.Tooltip("reviewed:Q", format=",", title="Reviewed"),
+    ]
     words = alt.Chart(rows).mark_text(align="left", dx=9, fontSize=12, color=quiet())
     layers: list[alt.Chart] = [words.encode(x=alt.value("width"), y=y, text="beside:N", tooltip=hint)]
     if len(known):
         base = alt.Chart(known)
         layers += [
             base.mark_rule(strokeWidth=3, color=BLUE).encode(x=x, x2="high:Q", y=y, tooltip=hint),
-            base.mark_point(filled=True, size=110, opacity=1, color=BLUE).encode(x="rate:Q", y=y, tooltip=hint),
-        ]  # fmt: skip
+            base.mark_point(filled=True, size=110, opacity=1, color=BLUE).encode(
+                x="rate:Q", y=y, tooltip=hint
+            ),
+        ]
     if len(unknown):
         dotted = alt.Chart(unknown).mark_rule(strokeDash=[2, 4], color=quiet())
         layers.append(dotted.encode(x=x, x2="high:Q", y=y, tooltip=hint))
@@ -103,10 +111,11 @@ def domains(rows: pd.DataFrame, overall: Estimate, title: str, share: str) -> al
 
 
 def trend_rows(table: EstimateTable, outcome: str, in_force: Mapping[str, date], period: str) -> pd.DataFrame:
-    """One row a period and policy version, by time: start, version, rate, low, high, says, status, run.
+    """One row per period and policy version, by time: start, version, rate, low, high, says, status, run.
 
-    A period that a new version falls into is two rows, the second from the day it came into force. `run` numbers the
-    stretches of measured rows under one version: a band never spans a change of policy or a gap.
+    If a new version starts within a period, the period has two rows; the second starts on the day of the
+    change. `run` numbers the stretches of measured rows under one version: a band never crosses a change of
+    policy or a gap.
     """
     rows, run, before = [], 0, ""
     ordered = sorted(
@@ -139,18 +148,24 @@ def trend_rows(table: EstimateTable, outcome: str, in_force: Mapping[str, date],
 
 
 def trend(rows: pd.DataFrame, changes: Mapping[str, date], *, title: str, height: int) -> alt.LayerChart:
-    """Rates over time with their bands; a dashed line where a policy version came into force, "?" where not known yet."""
+    """Rates over time with their bands.
+
+    A dashed line marks the day a policy version came into force; "?" marks a rate that is not known yet.
+    """
     known, unknown = rows[rows["status"] == "measured"], rows[rows["status"] != "measured"]
     top = float(known["high"].max()) * 1.12 if len(known) else 1.0
-    scale = alt.Scale(
-        domain=[-0.1 * top, top], clamp=True, nice=False
-    )  # the figures of reviews stand below 0
+    # the numbers of reviews stand below 0
+    scale = alt.Scale(domain=[-0.1 * top, top], clamp=True, nice=False)
     y_of = alt.Y("rate:Q", title=title, scale=scale, axis=alt.Axis(format="~%", tickCount=5))
     starts = [{"year": at.year, "month": at.month, "date": at.day} for at in rows["start"]]
     axis = alt.Axis(values=starts, format="%-d %b", labelAngle=0, title=None, labelOverlap=True, grid=False)
     x = alt.X("start:T", axis=axis, scale=alt.Scale(padding=24))
-    hint = [alt.Tooltip("start:T", format="%-d %b %Y", title="From"), alt.Tooltip("says:N", title="Rate"),
-            alt.Tooltip("rests:N", title="Rests on"), alt.Tooltip("version:N", title="Policy version")]  # fmt: skip
+    hint = [
+        alt.Tooltip("start:T", format="%-d %b %Y", title="From"),
+        alt.Tooltip("says:N", title="Rate"),
+        alt.Tooltip("rests:N", title="Rests on"),
+        alt.Tooltip("version:N", title="Policy version"),
+    ]
     layers: list[alt.Chart] = []
     if len(known):
         base = alt.Chart(known).encode(x=x, detail="run:N")
@@ -190,9 +205,8 @@ def _version_marks(rows: pd.DataFrame, changes: Mapping[str, date], top: float) 
     late = marks["start"] > first + (last - first) * 0.6
     base = alt.Chart(marks)
     line = base.mark_rule(strokeDash=[6, 4], color=AMBER, strokeWidth=1.5)
-    found = [
-        line.encode(x="start:T", y=alt.datum(0.07 * top), y2=alt.datum(top))
-    ]  # from above the small figures
+    # the line starts above the numbers of reviews
+    found = [line.encode(x="start:T", y=alt.datum(0.07 * top), y2=alt.datum(top))]
     for rows_here, align, dx in ((marks[~late], "left", 6), (marks[late], "right", -6)):
         if len(rows_here):
             text = alt.Chart(rows_here).mark_text(
@@ -203,12 +217,17 @@ def _version_marks(rows: pd.DataFrame, changes: Mapping[str, date], top: float) 
 
 
 def changes(found: Mapping[str, Change], names: Mapping[str, str]) -> alt.LayerChart:
-    """A change of each kind of error in points, with its interval, against no change."""
+    """The change of each kind of error in points, with its interval, beside a line at zero."""
     rows = pd.DataFrame(
-        {"what": [names[key] for key in found], "points": [100 * c.difference for c in found.values()],
-         "low": [100 * c.low for c in found.values()], "high": [100 * c.high for c in found.values()],
-         "says": [c.verdict for c in found.values()], "known": [c.known for c in found.values()]}
-    )  # fmt: skip
+        {
+            "what": [names[key] for key in found],
+            "points": [100 * c.difference for c in found.values()],
+            "low": [100 * c.low for c in found.values()],
+            "high": [100 * c.high for c in found.values()],
+            "says": [c.verdict for c in found.values()],
+            "known": [c.known for c in found.values()],
+        }
+    )
     known = rows[rows["known"]]
     shown = known if len(known) else rows
     reach = max(1.0, float(shown["low"].abs().max()), float(shown["high"].abs().max()))
@@ -216,9 +235,11 @@ def changes(found: Mapping[str, Change], names: Mapping[str, str]) -> alt.LayerC
     axis = alt.Axis(labelLimit=220, labelFontSize=13, labelPadding=8, labelFlush=False, labelBound=False)
     y = alt.Y("what:N", sort=order, title=None, axis=axis, scale=alt.Scale(domain=rows["what"].tolist()))
     x = alt.X(
-        "low:Q", title="Change in points, with its 95% interval", axis=alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value, '+~f')"),
+        "low:Q",
+        title="Change in points, with its 95% interval",
+        axis=alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value, '+~f')"),
         scale=alt.Scale(domain=[-reach, reach], clamp=True),
-    )  # fmt: skip
+    )
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=quiet()).encode(x="zero:Q")
     layers: list[alt.Chart] = [zero]
     if len(known):
@@ -244,9 +265,13 @@ def frontier(plan: Plan) -> alt.LayerChart:
     )
     chosen = plan.chosen
     random = pd.DataFrame(
-        {"errors": [round(chosen.errors_random, 1)], "width": [100 * chosen.half_width_random],
-         "says": ["random draw"], "kind": ["random"]}
-    )  # fmt: skip
+        {
+            "errors": [round(chosen.errors_random, 1)],
+            "width": [100 * chosen.half_width_random],
+            "says": ["random draw"],
+            "kind": ["random"],
+        }
+    )
     every = pd.concat([rows, random])
     x = alt.X(
         "errors:Q",
@@ -257,8 +282,11 @@ def frontier(plan: Plan) -> alt.LayerChart:
     y = alt.Y(
         "width:Q", title="Half-width of the overall interval, points", scale=alt.Scale(zero=False, padding=24)
     )
-    hint = [alt.Tooltip("says:N", title="Way"), alt.Tooltip("errors:Q", format=",.0f", title="Errors found"),
-            alt.Tooltip("width:Q", format=".2f", title="± points")]  # fmt: skip
+    hint = [
+        alt.Tooltip("says:N", title="Way"),
+        alt.Tooltip("errors:Q", format=",.0f", title="Errors found"),
+        alt.Tooltip("width:Q", format=".2f", title="± points"),
+    ]
     small = {"fontSize": 12, "color": quiet()}
     kinds = ["possible", "chosen", "random"]
     shape = alt.Shape(
@@ -280,10 +308,10 @@ def frontier(plan: Plan) -> alt.LayerChart:
 
 
 def option_name(kappa: float) -> str:
-    """A value of kappa: how wide the interval may become, relative to a random draw's."""
+    """A value of kappa in words: how wide the interval may be, relative to a random draw's."""
     return f"{kappa:g} × as wide" if kappa else "measure only"
 
 
 def spelled(rows: pd.DataFrame, *columns: str) -> str:
-    """The rows of a chart in words, for those who cannot see it."""
+    """The rows of a chart in words, for people who cannot see it."""
     return "; ".join(", ".join(str(row[name]) for name in columns) for _, row in rows.iterrows())

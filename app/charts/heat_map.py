@@ -1,4 +1,7 @@
-"""Two splits crossed as a table of cells: measured, modelled and not known yet told apart by fill, frame and words."""
+"""A table of rates for two splits, such as market by area.
+
+Fill, frame and words show whether a cell is measured, modelled or not known yet.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ KEY = (
 
 
 def heat_map(table: EstimateTable, outcome: str, *, row: str, column: str, title: str, titles: Titles) -> str:
-    """HTML of the crossing of `row` and `column`, in the order of their names: a modelled cell ranks nowhere."""
+    """HTML of the table of `row` by `column`, sorted by name: modelled cells have no rank."""
     cells = {(rates.domain[row], rates.domain[column]): rates for rates in table.domains}
     known = [getattr(rates, outcome) for rates in cells.values()]
     top = max((e.rate for e in known if e.status == "measured"), default=0.0)

@@ -1,1 +1,1 @@
-"""One module a page; each holds `page`. A view asks, shows, and stops."""
+"""The pages of the app: one module per page, each with a function `page`. A view asks, shows, and stops."""

@@ -1,4 +1,4 @@
-"""Near-identical content that was decided differently: the groups, and each group's decisions side by side."""
+"""The page of conflicts: groups of near-identical content that was decided differently."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evenhand.similar.conflicts import ACROSS, lies
 from evenhand.wording.rates import Titles, domain_name
 from evenhand.wording.words import day
 
-SHOWN = 200  # groups in the table; the command writes them all
+SHOWN = 200  # groups in the table; the command writes all of them
 
 
 def page() -> None:
@@ -50,7 +50,7 @@ def page() -> None:
 
 
 def _chosen(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The conflicts across, and within one of, what is chosen."""
+    """The conflicts that the filters choose: between the values of a column, or within one of them."""
     first, second = st.columns(2)
     across = first.pills("Across several", list(ACROSS), selection_mode="multi", key="conflicts_across")
     within = second.pills(
@@ -60,7 +60,7 @@ def _chosen(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def group_rows(rows: pl.LazyFrame) -> pl.DataFrame:
-    """One row a group, those with most deviating decisions first; at most SHOWN."""
+    """One row per group; groups with the most deviating decisions come first; at most SHOWN."""
     key = ["conflict_id", "area", "policy_version"]
     return (
         rows.group_by(key)
@@ -133,7 +133,7 @@ def _group(rows: pl.LazyFrame, chosen: dict[str, Any], user: User, titles: Title
     same = [pl.col(name) == chosen[name] for name in key]
     group = rows.filter(*same).sort(["deviates", "decided_at"], descending=[True, False]).collect()
     blurred = st.session_state.get("conflict_seen") != chosen["conflict_id"]
-    if blurred and not session.workspace().config.review.blur:  # nobody asks for them: they are seen at once
+    if blurred and not session.workspace().config.review.blur:  # blurring is off: the texts are seen at once
         _viewed(chosen["conflict_id"], user)
         blurred = False
     if blurred:

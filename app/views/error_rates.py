@@ -1,4 +1,7 @@
-"""How often moderation is wrong: overall, by one or two splits, as a map, and whether it changed; with intervals."""
+"""The page of error rates: how often moderation is wrong, and whether that changed.
+
+Rates are shown overall, by one or two splits, and as a map, each with its interval.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ _MOST = 40  # rows of a chart
 
 
 def page() -> None:
-    """Which decisions, then the headline, then one of the three views."""
+    """Ask which decisions to show, then show the headline and one of the three views."""
     session.me("error_rates")
     st.title("Error rates")
     at = measured.stamp()
@@ -68,7 +71,7 @@ def page() -> None:
 
 
 def _question(choices: measured.Choices) -> Question:
-    """Which decisions, and the share of what; as chosen."""
+    """The chosen question: which decisions, and what the rate is a share of."""
     left, right = st.columns(2)
     first, last = choices.first, choices.last
     since = left.date_input("From", None, first, last, key="since")
@@ -103,7 +106,7 @@ def _question(choices: measured.Choices) -> Question:
 
 
 def said_question(table: EstimateTable, question: Question, choices: measured.Choices, titles: Titles) -> str:
-    """What the rates are about, in a line."""
+    """What the rates are about, in one line."""
     whole = period(question.since or choices.first, question.until or measured.day_after(choices.last))
     filters = f" · {as_typed(place_name(question.filters, titles))}" if question.filters else ""
     return (
@@ -121,11 +124,12 @@ def _rates(at: measured.Stamp, question: Question, choices: measured.Choices) ->
     table = measured.rates(at, question.split(*by))
     which = _outcome()
     overall: Estimate = getattr(table.overall, which)
-    crossed = (
-        len(by) == 2 and not set(by) & set(PERIODS) and set(by) != {"area", "label"}
-    )  # an area has its own labels
+    # each area has its own labels: area by label makes no grid
+    crossed = len(by) == 2 and not set(by) & set(PERIODS) and set(by) != {"area", "label"}
     if crossed:
-        by = tuple(sorted(by, key=lambda name: -len(choices.values[name])))  # a page has more room downwards
+        by = tuple(
+            sorted(by, key=lambda name: -len(choices.values[name]))
+        )  # rows have more room than columns
         st.html(
             heat_map(
                 table,
@@ -168,10 +172,17 @@ def _pivot() -> tuple[str, ...]:
 
 
 def _outcome() -> str:
-    return st.segmented_control(
-        "Show", list(_SHOWN), default="total", format_func=lambda name: _SHOWN[name], key="outcome",
-        help="Over- and under-enforcement are never netted. An unclear policy is nobody's error and in no sum.",
-    ) or "total"  # fmt: skip
+    return (
+        st.segmented_control(
+            "Show",
+            list(_SHOWN),
+            default="total",
+            format_func=lambda name: _SHOWN[name],
+            key="outcome",
+            help="Over- and under-enforcement are never netted. An unclear policy is nobody's error and in no sum.",
+        )
+        or "total"
+    )
 
 
 def _map(at: measured.Stamp, question: Question, choices: measured.Choices) -> None:
@@ -218,7 +229,10 @@ def _details(table: EstimateTable) -> None:
 
 
 def table_rows(table: EstimateTable, titles: Titles) -> pd.DataFrame:
-    """One row a domain, overall first, then by name: the error rate in percent, missing where not known yet, the others in words."""
+    """One row per domain: overall first, then by name.
+
+    The error rate is in percent and missing where it is not known yet; the other columns are words.
+    """
     rows = []
     named = [(list(domain_names(rates.domain, titles).values()), rates) for rates in table.domains]
     by_name = sorted(named, key=lambda pair: pair[0])
@@ -231,13 +245,19 @@ def table_rows(table: EstimateTable, titles: Titles) -> pd.DataFrame:
                 **where,
                 "Error rate": 100 * total.rate if total.status == "measured" else None,
                 "95% interval": interval(total) if total.n_reviewed else "–",
-                "Status": "measured" if total.status == "measured" else f"needs {total.reviews_needed:,} more",
+                "Status": "measured"
+                if total.status == "measured"
+                else f"needs {total.reviews_needed:,} more",
                 "Reviewed": total.n_reviewed,
-                **({"Modelled": f"{number(rates.modelled)} ({interval(rates.modelled)})"} if rates.modelled else {}),
+                **(
+                    {"Modelled": f"{number(rates.modelled)} ({interval(rates.modelled)})"}
+                    if rates.modelled
+                    else {}
+                ),
                 **kinds,
                 "Decisions": total.population,
             }
-        )  # fmt: skip
+        )
     found = pd.DataFrame(rows).astype({"Error rate": float})
     return found.fillna({"Modelled": ""}) if "Modelled" in found else found
 
@@ -247,7 +267,10 @@ def _short(estimate: Estimate) -> str:
 
 
 def exact(table: EstimateTable) -> pd.DataFrame:
-    """Every figure of the table, unrounded: one row a domain and kind of error; no name is a formula to a spreadsheet."""
+    """Every figure of the table, unrounded: one row per domain and kind of error.
+
+    A spreadsheet reads no name as a formula.
+    """
     names = (
         "rate",
         "low",

@@ -1,4 +1,7 @@
-"""Ranked decisions with reasons: filter, sort, open. Those that an SME has ruled on are shown when asked for."""
+"""The page of flags: ranked decisions with reasons, to filter, sort and open.
+
+Decisions that an SME has ruled on are shown only on request.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +40,15 @@ def page() -> None:
     where, reason, newest = _filters(model, user)
     line = st.container(horizontal=True, vertical_alignment="bottom")
     show = line.segmented_control(
-        "Show", list(_SHOW), default="open", required=True, format_func=str.capitalize, key="flags_show",
-        on_change=_first_page, help="Ruled: an SME has ruled on the decision under its policy version.",
-    )  # fmt: skip
+        "Show",
+        list(_SHOW),
+        default="open",
+        required=True,
+        format_func=str.capitalize,
+        key="flags_show",
+        on_change=_first_page,
+        help="Ruled: an SME has ruled on the decision under its policy version.",
+    )
     found = published.page(
         model,
         user,
@@ -63,7 +72,9 @@ def page() -> None:
             " writes them all."
         )
     pages = -(-found.shown // PAGE)
-    if st.session_state.get("flags_page", 1) != found.number:  # fewer pages than before: others were ruling
+    if (
+        st.session_state.get("flags_page", 1) != found.number
+    ):  # there are fewer pages than before: other people have ruled
         st.session_state["flags_page"] = found.number
     line.number_input("Page", 1, pages, key="flags_page", help=f"{pages:,} pages of {PAGE}", width=140)
     _keep_choice(found.rows["decision_id"].to_list())
@@ -75,7 +86,7 @@ def page() -> None:
 
 
 def _rest(found: published.FlagPage, show: published.Show) -> str:
-    """How many are settled, or with the settled ones how many are not."""
+    """How many flags are settled; if the settled ones are shown, how many are open."""
     if show == "ruled":
         return f" · {found.open:,} open"
     return f" · {found.ruled:,} ruled on" if show == "open" else f" · {found.ruled:,} of them ruled on"
@@ -125,7 +136,10 @@ def _first_page() -> None:
 
 
 def _keep_choice(listed: list[str]) -> None:
-    """The chosen case stays chosen where the list moves under it, by a filter or a ruling; if it left the list, none is."""
+    """Keep the chosen case chosen when a filter or a ruling changes the list.
+
+    If the case is no longer in the list, no case is chosen.
+    """
     state, before = st.session_state, st.session_state.get("flags_listed", listed)
     state["flags_listed"] = listed
     if before == listed or "flags_table" not in state:
@@ -136,9 +150,9 @@ def _keep_choice(listed: list[str]) -> None:
 
 
 def _table(rows: pl.DataFrame, user: User, *, ruled: bool) -> dict[str, Any] | None:
-    """The page as a table, with the rulings if `ruled`; the row that was chosen, if any.
+    """Show the page as a table, with the rulings if `ruled`; return the chosen row, if any.
 
-    SMEs do not see the score: they may yet rule on the case.
+    SMEs do not see the score: they may still rule on the case.
     """
     titles = session.titles()
 
@@ -212,7 +226,7 @@ def _open(model: str, case: dict[str, Any], user: User) -> None:
     card = _card(model, case)
     left, right = st.columns([11, 9], gap="large")
     blurred = st.session_state.get("flag_seen") != case["decision_id"]
-    if blurred and not session.workspace().config.review.blur:  # nobody asks for it: it is seen at once
+    if blurred and not session.workspace().config.review.blur:  # blurring is off: the text is seen at once
         _viewed(case, user)
         blurred = False
     with left:
@@ -240,7 +254,7 @@ def _ruling(case: dict[str, Any]) -> None:
 
 
 def _card(model: str, case: dict[str, Any]) -> dict[str, Any]:
-    """The case's card; empty, and the reason said, where the model that flagged it cannot be had."""
+    """The card of a case; if the model cannot be loaded, show the reason and return an empty card."""
     try:
         return explained.card(model, case)
     except EvenhandError as problem:

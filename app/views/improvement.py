@@ -1,4 +1,7 @@
-"""Where moderation is wrong more often than elsewhere, who sees to it, and whether it worked. Numbers only, no case texts."""
+"""The page of improvement areas: where moderation is wrong more often than elsewhere, and what is done.
+
+It shows the owner and whether the action worked. It shows numbers only, no case texts.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from evenhand.wording.words import day, spoken
 
 
 def page() -> None:
-    """First what was taken up, then what stands out and nobody has taken up."""
+    """Show the areas that somebody has taken up, then those that stand out and nobody has taken up."""
     user = session.me("improvement")
     st.title("Improvement areas")
     store = session.store()
@@ -63,7 +66,7 @@ def page() -> None:
 
 
 def confused(one: Confusion, titles: Titles) -> str:
-    """One way in which decisions are wrong, in Markdown."""
+    """One kind of wrong decision (from which label to which), in Markdown."""
     decided, ruled = (
         as_typed(domain_name("label", name, titles, one.area)) for name in (one.decided, one.ruled)
     )
@@ -73,7 +76,7 @@ def confused(one: Confusion, titles: Titles) -> str:
 
 
 def overdue(one: Improvement, today: date) -> bool:
-    """Whether what was to be done about it is late."""
+    """Whether the action is late."""
     return bool(one.due) and date.fromisoformat(one.due) < today
 
 
@@ -138,7 +141,7 @@ def _fields(key: str, one: Improvement | None = None) -> None:
 
 
 def _given(key: str) -> dict[str, str]:
-    """What was typed into `_fields`; only what is filled in."""
+    """What was typed into `_fields`; empty fields are left out."""
     owner, cause, due, action = (
         st.session_state[f"{name}-{key}"] for name in ("owner", "cause", "due", "action")
     )
@@ -147,14 +150,14 @@ def _given(key: str) -> dict[str, str]:
 
 
 def _submit(title: str, key: str, user: User, write: Callable[[User], object]) -> None:
-    """The button of a form; what is wrong with the input stands below it."""
+    """The button of a form; below it, what is wrong with the input."""
     st.form_submit_button(title, type="primary", on_click=_do, args=(key, user.user_id, write))
     if problem := st.session_state.pop(f"problem-{key}", None):
         st.error(as_said(problem))
 
 
 def _do(key: str, drawn_for: str, write: Callable[[User], object]) -> None:
-    """Write what is asked for, in the name of who is here; if it is still who the form was drawn for."""
+    """Write the change in the name of the person here, if the form was drawn for the same person."""
     with session.telling():
         user = session.acting("improvement", drawn_for)
         try:

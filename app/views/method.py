@@ -1,4 +1,7 @@
-"""How the rates were made, in plain words, for whoever has to vouch for them: what was drawn and how, and what was ruled."""
+"""The page of methods: how the rates were made, in plain words, for people who must vouch for them.
+
+It says what was drawn and how, and what was ruled.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ _INTERVALS = {
 
 
 def page() -> None:
-    """The estimate first, then each batch, then all of it as a table."""
+    """Show the estimate, then each batch, then all of it as a table."""
     session.me("method")
     st.title("Method")
     at = measured.stamp()
@@ -98,7 +101,7 @@ def _estimate(table: EstimateTable) -> None:
 
 
 def skipped(batches: Sequence[Batch], choices: measured.Choices) -> str:
-    """What the skips in the batches behind the rates count as, with their number and share of the cases drawn."""
+    """How skips count in the rates, with their number and their share of the drawn cases."""
     when = period(choices.first, measured.day_after(choices.last))
     drawn, left = sum(batch.whole.total for batch in batches), sum(batch.whole.skipped for batch in batches)
     if not left:
@@ -132,11 +135,11 @@ def drawn(batch: Batch, titles: Titles) -> list[str]:
             f" scores and seed give the same cases. The frame is kept unchanged, with the fingerprint `{draw.frame_hash}`."
         ),
         f"**Reviewed.** {whole.ruled:,} ruled, {whole.skipped:,} skipped, {whole.open:,} open.",
-    ]  # fmt: skip
+    ]
 
 
 def design(batch: Batch) -> str:
-    """Which cases were sought out, and how the others were left to chance."""
+    """Which cases were chosen on purpose, and how chance chose the others."""
     draw = batch.draw
     top = round(draw.phi * draw.budget)
     sure = f"{batch.certain:,} were drawn for certain"
@@ -162,7 +165,7 @@ def chance(pi: float) -> str:
 
 
 def facts(batch: Batch, titles: Titles) -> dict[str, str]:
-    """A batch's record, as texts."""
+    """The record of a batch, as texts."""
     draw, whole = batch.draw, batch.whole
     return {
         "Batch": draw.draw_id,

@@ -1,4 +1,4 @@
-"""Model versions by policy version: who is champion, whether another is better in each language, who was live when."""
+"""The page of model versions: the champion, the challengers, and which version was live at what time."""
 
 from __future__ import annotations
 
@@ -27,24 +27,32 @@ SHOWN = {
     "auroc": "AUROC",
     "ece": "Calibration error (ECE)",
 }
-#: Of a comparison: title and decimals.
+#: The measures of a comparison: title and decimals.
 COMPARED = {
     "ap": ("Average precision", 2),
     "lift_at_5": ("Lift at 5%", 1),
     "auroc": ("AUROC", 2),
     "brier": ("Brier", 3),
 }
-WIDTHS = {"By": 95, "Slice": 140, "Decisions": 80, "Overturned": 88, "Verdict": 75, "Average precision": 140,
-          "Lift at 5%": 145, "AUROC": 140, "Brier": 165}  # fmt: skip
+WIDTHS = {
+    "By": 95,
+    "Slice": 140,
+    "Decisions": 80,
+    "Overturned": 88,
+    "Verdict": 75,
+    "Average precision": 140,
+    "Lift at 5%": 145,
+    "AUROC": 140,
+    "Brier": 165,
+}
 KINDS = {"overall": "Overall", "language": "Language", "area": "Area", "policy_version": "Policy version"}
 
 
 def page() -> None:
     """Show the versions, one of them in detail, and the ledger."""
     user = session.me("models")
-    from models.registry import (
-        Registry,
-    )  # brings MLflow and torch: seconds that the other pages should not wait
+    # imports MLflow and torch, which takes seconds: the other pages should not wait for it
+    from models.registry import Registry
 
     st.title("Models")
     registry = Registry(session.workspace())
@@ -65,7 +73,7 @@ def _title(version: Version) -> str:
 
 
 def version_rows(versions: list[Version]) -> pd.DataFrame:
-    """One row a version, newest first."""
+    """One row per version, newest first."""
     return pd.DataFrame(
         [
             {
@@ -88,7 +96,7 @@ def _round(value: float | None) -> str:
 def _beside_champion(
     registry: Registry, chosen: Version, versions: list[Version], user: User
 ) -> Checked | None:
-    """The comparison with the champion, verdict first; None where it is still to be made."""
+    """The comparison with the champion, verdict first; None if it has not been made yet."""
     from models import promotion
     from models.compare import versions as compare
 
@@ -146,7 +154,7 @@ def _comparison(found: Comparison) -> None:
 
 
 def comparison_rows(found: Comparison) -> pd.DataFrame:
-    """One row a slice: counts, verdict, and each difference with its interval."""
+    """One row per slice: counts, verdict, and each difference with its interval."""
     rows = [_compared("All decisions", found.overall)]
     if found.unweighted:
         rows.append(_compared("Each counted once", found.unweighted))
@@ -165,22 +173,29 @@ def _compared(name: str, part: Slice) -> dict[str, Any]:
         for metric, (title, digits) in COMPARED.items()
     }
     return {
-        "By": KINDS[part.by], "Slice": name, "Decisions": part.n, "Overturned": part.overturned,
-        "Verdict": part.verdict.capitalize(), **differences,
-    }  # fmt: skip
+        "By": KINDS[part.by],
+        "Slice": name,
+        "Decisions": part.n,
+        "Overturned": part.overturned,
+        "Verdict": part.verdict.capitalize(),
+        **differences,
+    }
 
 
 def _metrics(registry: Registry, chosen: Version) -> None:
-    """Metrics by language and area on the version's own unseen part."""
+    """Metrics by language and area, on the rulings that this version has not seen."""
     metrics = registry.details(chosen.version)["manifest"]["metrics"]
     st.subheader(as_typed(f"{chosen.name} on its own test part"))
     for place, name in zip(st.columns(2), ("language", "area"), strict=True):
         place.dataframe(slice_rows(metrics.get(name, {}), name), hide_index=True)
-    st.caption("Measured on the newest part of the rulings when it was trained, which training did not see; 95% intervals by bootstrap over groups.")  # fmt: skip
+    st.caption(
+        "Measured on the newest part of the rulings when it was trained, which training did not see;"
+        " 95% intervals by bootstrap over groups."
+    )
 
 
 def slice_rows(metrics: dict[str, Any], what: str) -> pd.DataFrame:
-    """One row a slice: n, error rate and each metric with its interval."""
+    """One row per slice: n, error rate and each metric with its interval."""
     rows, titles = [], session.titles()
     for name, values in metrics.items():
         row: dict[str, Any] = {
@@ -201,7 +216,7 @@ def _value(values: dict[str, Any], metric: str) -> str:
 
 
 def _promote(registry: Registry, chosen: Version, checked: Checked | None, user: User) -> None:
-    """Promote or roll back, with a reason; both go into the ledger. A worse version needs a tick of its own."""
+    """Promote or roll back, with a reason that goes to the ledger. A worse version needs an extra tick."""
     from models import promotion
 
     champion, losses = "champion" in chosen.aliases, checked.losses if checked else ()
@@ -222,21 +237,29 @@ def _promote(registry: Registry, chosen: Version, checked: Checked | None, user:
             anyway = st.checkbox("Promote it anyway; the ledger will say so", key="promote_anyway")
         promote, back = st.columns(2)
         ready = bool(note and sure and not champion and checked and (anyway or not losses))
-        change = partial(
-            promotion.promote, registry, session.store(), chosen.version, checked, note=note, anyway=anyway
-        ) if checked else None  # fmt: skip
+        change = None
+        if checked:
+            known = (registry, session.store(), chosen.version, checked)
+            change = partial(promotion.promote, *known, note=note, anyway=anyway)
         promote.button(
-            as_typed(f"Promote {chosen.name}"), key="promote", disabled=not ready, type="primary",
-            on_click=_write if change else None, args=(user.user_id, change),
-        )  # fmt: skip
+            as_typed(f"Promote {chosen.name}"),
+            key="promote",
+            disabled=not ready,
+            type="primary",
+            on_click=_write if change else None,
+            args=(user.user_id, change),
+        )
         back.button(
-            "Roll back to the champion before", key="roll_back", disabled=not note,
-            on_click=_write, args=(user.user_id, partial(promotion.roll_back, registry, session.store(), note=note)),
-        )  # fmt: skip
+            "Roll back to the champion before",
+            key="roll_back",
+            disabled=not note,
+            on_click=_write,
+            args=(user.user_id, partial(promotion.roll_back, registry, session.store(), note=note)),
+        )
 
 
 def _write(drawn_for: str, write: Callable[..., object]) -> None:
-    """Into the registry and the ledger, in the name of who is here; if it is still who the page was drawn for."""
+    """Write the change in the name of the person here, if the page was drawn for the same person."""
     with session.telling():
         write(by=session.acting("models", drawn_for).user_id, at=datetime.now(UTC))
 
@@ -250,10 +273,15 @@ def _ledger() -> None:
     st.dataframe(
         pd.DataFrame(
             [
-                {"From (UTC)": f"{line.since:%Y-%m-%d %H:%M}", "Model": line.model_version,
-                 "Policy version": line.policy_version, "By": line.by, "Why": line.note}
+                {
+                    "From (UTC)": f"{line.since:%Y-%m-%d %H:%M}",
+                    "Model": line.model_version,
+                    "Policy version": line.policy_version,
+                    "By": line.by,
+                    "Why": line.note,
+                }
                 for line in reversed(lines)
             ]
         ),
         hide_index=True,
-    )  # fmt: skip
+    )

@@ -1,4 +1,7 @@
-"""Where moderation stands: the headline rate, its trend, and what needs attention. Numbers only, no case texts."""
+"""The overview page: the headline rate, its trend, and what needs attention.
+
+It shows numbers only, no case texts.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +38,12 @@ from evenhand.wording.rates import (
 )
 from evenhand.wording.words import capital, day, listed, spoken
 
-_NEAREST = 5  # cells not known yet that are named
-_LARGEST = 4  # slices that stand out and are named
+_NEAREST = 5  # how many cells that are not known yet are named
+_LARGEST = 4  # how many slices that stand out are named
 
 
 def page() -> None:
-    """First what is missing, where nothing can be told; else rates, trend, what to do, and the batches."""
+    """Show rates, trend, what to do and the batches; if there is no rate yet, show what is missing."""
     session.me("overview")
     st.title("Overview")
     at = measured.stamp()
@@ -68,7 +71,7 @@ def page() -> None:
 
 
 def headline(table: EstimateTable) -> None:
-    """The rate of all errors, and the three kinds apart, each with interval and reviews."""
+    """The rate of all errors, and of each of the three kinds, with interval and reviews."""
     overall = table.overall
     share = "Decisions an expert would overturn"
     if table.question.weight == "exposure":
@@ -96,10 +99,15 @@ def _trend(at: measured.Stamp) -> None:
         )
         which = (
             st.segmented_control(
-                "Show", list(OUTCOMES), default="total", format_func=OUTCOMES.__getitem__, key="trend_outcome", width="content"
+                "Show",
+                list(OUTCOMES),
+                default="total",
+                format_func=OUTCOMES.__getitem__,
+                key="trend_outcome",
+                width="content",
             )
             or "total"
-        )  # fmt: skip
+        )
     table = measured.rates(at, Question(by=(step, "policy_version")))
     in_force = {policy.version: policy.effective_from for policy in session.store().policies()}
     rows = charts.trend_rows(table, which, in_force, step)
@@ -158,7 +166,10 @@ def _late(one: Improvement, titles: Titles) -> str:
 
 
 def _unknown_cells(table: EstimateTable, titles: Titles) -> list[str]:
-    """One item on the cells of market and area that are not known yet, if there are any; those that lack least first."""
+    """One item about the cells of market and area that are not known yet, if there are any.
+
+    Cells that need the fewest reviews come first.
+    """
     unknown = [rates for rates in table.domains if rates.total.status == "unknown"]
     if not unknown:
         return []
@@ -205,7 +216,7 @@ def _batches(at: measured.Stamp) -> None:
 
 
 def _bar(name: str, progress: QueueProgress) -> str:
-    """A batch or a market of it as a bar: ruled filled, skipped hatched, open empty, and in words."""
+    """A batch, or one market of it, as a bar and in words: ruled is filled, skipped hatched, open empty."""
     words = f"{progress.ruled:,} ruled · {progress.skipped:,} skipped · {progress.open:,} open of {progress.total:,}"
     parts = "".join(
         f'<i class="eh-{kind}" style="flex-grow:{count}"></i>'

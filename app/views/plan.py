@@ -1,4 +1,4 @@
-"""What a review batch will find, how wide its intervals will be and what it costs, before anybody reviews."""
+"""The planning page: what a review batch will find, how wide its intervals will be and what it costs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BY = ("market", "area", "language", "queue", "policy_version")
 
 
 def page() -> None:
-    """Ask for budget and kappa, then show what they buy."""
+    """Ask for budget and kappa, then show what to expect from them."""
     session.me("plan")
     st.title("Plan")
     models = scored_models(session.workspace())
@@ -82,9 +82,12 @@ def _ask(at: measured.Stamp, models: list[str]) -> Asked:
     budget = first.number_input("Budget, cases", 1, size, min(300, size), 50, key="plan_budget")
     options = sorted({*KAPPAS, settings.draw.kappa})
     kappa = second.select_slider(
-        "Kappa: from measuring only to hunting for errors", options, settings.draw.kappa, key="plan_kappa",
+        "Kappa: from measuring only to hunting for errors",
+        options,
+        settings.draw.kappa,
+        key="plan_kappa",
         format_func=charts.option_name,
-    )  # fmt: skip
+    )
     by = third.selectbox("Width by", _BY, format_func=spoken, key="plan_by")
     target = fourth.number_input(
         "Width wanted, ± points", 0.1, 20.0, 1.0, 0.5, key="plan_target", format="%.1f"
@@ -99,7 +102,7 @@ def _live(models: list[str]) -> str | None:
 
 
 def command(plan: Plan, model: str, since: date | None, until: date | None, *, live: str | None) -> str:
-    """The command that makes the draw that is planned; it takes the live model unless it is told another."""
+    """The command that makes the planned draw; it uses the live model unless it names another."""
     said = f"evenhand draw --budget {plan.budget} --kappa {plan.chosen.kappa:g}"
     said += "".join(
         f" --{name} {day}" for name, day in (("since", since), ("until", until)) if day is not None
@@ -111,7 +114,7 @@ def command(plan: Plan, model: str, since: date | None, until: date | None, *, l
 def _frame(
     at: measured.Stamp, model: str, since: date | None, until: date | None, files: int
 ) -> pl.DataFrame:
-    """What can be drawn; read again when a ruling or a file of decisions is new."""
+    """The decisions that can be drawn; read again when there is a new ruling or a new file of decisions."""
     return scored_frame(session.workspace(), session.store(), model, since=since, until=until)[0]
 
 
@@ -128,10 +131,16 @@ def _plan(
 ) -> Plan:
     settings = session.workspace().config
     return make_plan(
-        _frame(at, model, since, until, len(decision_files(session.workspace()))), budget, kappa=kappa,
-        floor=settings.draw.floor, cell_floor=settings.draw.cell_floor, cells=settings.draw.cells, by=by,
-        minutes_per_case=settings.review.minutes_per_case, target=target,
-    )  # fmt: skip
+        _frame(at, model, since, until, len(decision_files(session.workspace()))),
+        budget,
+        kappa=kappa,
+        floor=settings.draw.floor,
+        cell_floor=settings.draw.cell_floor,
+        cells=settings.draw.cells,
+        by=by,
+        minutes_per_case=settings.review.minutes_per_case,
+        target=target,
+    )
 
 
 def _figures(plan: Plan) -> None:
@@ -169,7 +178,7 @@ def _points(fraction: float) -> str:
 
 
 def domain_rows(plan: Plan, titles: Titles) -> pd.DataFrame:
-    """One row a domain: what the chosen draw says of it, and which budget would say it with the width wanted."""
+    """One row per domain: what the chosen draw will say, and the budget for the wanted width."""
     return pd.DataFrame(
         [
             {
@@ -190,7 +199,7 @@ def _budget(plan: Plan, reviews: int) -> str:
 
 
 def costs(plan: Plan, titles: Titles) -> list[str]:
-    """What the width wanted costs, for the domain that needs least and the one that needs most."""
+    """What the wanted width costs, for the domain that needs least and the one that needs most."""
     ordered = sorted(plan.domains, key=lambda row: row.reviews_for_target)
     width = f"± {100 * plan.target:g} point{'' if plan.target == 0.01 else 's'}"
     column = spoken(plan.by).lower()

@@ -1,4 +1,4 @@
-"""The review desk: the next case, why it was flagged, a verdict from the keyboard."""
+"""The review desk: it shows the next case and why it was flagged, and takes a verdict from the keyboard."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ SKIP_REASONS = (
     "too much for me today",
 )
 
-#: Seconds that a text, or the line about the last act, must stand before a key acts on it: what comes sooner was meant for another.
+#: Seconds that a text, or the line about the last act, must be shown before a key acts on it. An earlier
+#: key press was meant for the case before.
 GUARD = 0.4
+#: Keys of the session's state that belong to the case on the page.
 _OF_A_CASE = (
     "shown_at",
     "seen_at",
@@ -40,7 +42,7 @@ _OF_A_CASE = (
     "error_class",
     "cause",
     "note",
-)  # in the state
+)
 
 #: Why the queue has no case for a person.
 NOTHING = {
@@ -54,7 +56,7 @@ NOTHING = {
 def page() -> None:
     """Show the next case of the batch, or say why there is none."""
     _page(session.me("review"))
-    state, now = st.session_state, time.monotonic()  # the page stands: from here on it counts as seen
+    state, now = st.session_state, time.monotonic()  # the page is complete: from now on it counts as seen
     if state.get("act") is not None and state["act_at"] is None:
         state["act_at"] = now
     if state.get("revealed") and state["seen_at"] is None:
@@ -68,7 +70,7 @@ def _page(user: User) -> None:
         st.info("No review batch yet. Draw one with `evenhand draw --budget 300`.")
         return
     now, store = datetime.now(UTC), session.store()
-    handout = store.take_item(draw.draw_id, user, at=now)  # all answers first, then the page in one go
+    handout = store.take_item(draw.draw_id, user, at=now)  # all queries first, then the whole page at once
     progress = store.progress(draw.draw_id, markets=user.markets, languages=user.languages)
     balance = own_queue(store, draw.draw_id, user, at=now)
     done = progress.ruled + progress.skipped
@@ -101,7 +103,7 @@ def _draw(user: User) -> DrawRecord | None:
 
 
 def _receipt(draw: DrawRecord, user: User) -> None:
-    """One line about the act before, a ruling or a skip, and the way back from it."""
+    """One line about the last act, a ruling or a skip, with a button to undo it."""
     state = st.session_state
     act = session.store().last_act(draw.draw_id, sme_id=user.user_id)
     said = state.get("receipt", "")
@@ -114,12 +116,17 @@ def _receipt(draw: DrawRecord, user: User) -> None:
     line, undo = st.columns([5, 1], vertical_alignment="center")
     line.caption(as_typed(f"{said} Before that: {_told(act)}" if said else _told(act)))
     undo.button(
-        "Undo", key=f"{act.kind}-{act.act_id}:undo", shortcut="U", width="stretch", on_click=_undo, args=(act, user.user_id)
-    )  # fmt: skip
+        "Undo",
+        key=f"{act.kind}-{act.act_id}:undo",
+        shortcut="U",
+        width="stretch",
+        on_click=_undo,
+        args=(act, user.user_id),
+    )
 
 
 def _told(act: Act) -> str:
-    """What was done, in a line."""
+    """What was done, in one line."""
     item = session.store().item(act.draw_id, act.decision_id)
     if act.kind == "skip":
         return f"{item.case_id}: skipped, {act.reason}."
@@ -132,7 +139,7 @@ def _told(act: Act) -> str:
 
 
 def _undo(act: Act, drawn_for: str) -> None:
-    """Take back the act that stood there, and no other."""
+    """Take back the act that the line named, and no other."""
     with session.telling():
         user, store = session.acting("review", drawn_for), session.store()
         _wait_for("act_at", "your last act came on the screen")
@@ -146,7 +153,10 @@ def _undo(act: Act, drawn_for: str) -> None:
 
 
 def _wait_for(since: str, what: str) -> None:
-    """UserError within GUARD of the moment kept as `since`. That moment then counts anew: a key that is held never gets through."""
+    """Raise UserError within GUARD seconds of the moment kept as `since`.
+
+    The time then starts again, so a key that is held down never acts.
+    """
     state, now = st.session_state, time.monotonic()
     if state[since] is None or now - state[since] < GUARD:
         state[since] = now
@@ -169,7 +179,7 @@ def _case(item: DrawnItem, user: User) -> None:
         state.update(
             shown=_key(item), shown_at=time.monotonic(), seen_at=None, revealed=not settings.blur, mode="look"
         )
-        if not settings.blur:  # nobody asks for it: it is seen at once
+        if not settings.blur:  # blurring is off: the text is seen at once
             _viewed(item, user)
     case = asdict(item)
     blind = settings.blind
@@ -199,14 +209,20 @@ def _key(item: DrawnItem) -> tuple[str, str]:
 
 
 def _button(
-    item: DrawnItem, title: str, name: str, shortcut: str | None, act: Callable[..., None], *args: object, **looks: Any
-) -> None:  # fmt: skip
-    """A button of this case alone: a press that is on its way when the next case comes does not reach that one's."""
+    item: DrawnItem,
+    title: str,
+    name: str,
+    shortcut: str | None,
+    act: Callable[..., None],
+    *args: object,
+    **looks: Any,
+) -> None:
+    """A button for this case only: a late press does not act on the next case."""
     st.button(title, key=f"{item.decision_id}:{name}", shortcut=shortcut, on_click=act, args=args, **looks)
 
 
 def _acting(item: DrawnItem, drawn_for: str) -> User:
-    """Who acts on the case, as `session.acting`; UserError if it is not the one on the screen."""
+    """The person who acts on the case, as `session.acting`; UserError if another case is on the screen."""
     user = session.acting("review", drawn_for, (item.market, item.language))
     if st.session_state.get("shown") != _key(item):
         raise UserError(
@@ -216,7 +232,7 @@ def _acting(item: DrawnItem, drawn_for: str) -> User:
 
 
 def _judging(item: DrawnItem, drawn_for: str) -> User:
-    """The same for a verdict: UserError too before the text was shown."""
+    """The same for a verdict: also UserError if the text was not shown yet."""
     user = _acting(item, drawn_for)
     if st.session_state["seen_at"] is None:
         raise UserError("a verdict comes after the text: nothing was stored; `V` shows the text")
@@ -236,7 +252,7 @@ def _viewed(item: DrawnItem, user: User) -> None:
 
 
 def _verdict(item: DrawnItem, user: User, *, blind: bool) -> None:
-    """Agree or overturn, once the text was shown; skip; in a blind review the label first."""
+    """The buttons agree and overturn (once the text was shown) and skip; a blind review asks a label."""
     state, me = st.session_state, user.user_id
     unread = state["seen_at"] is None and not state["revealed"]
     if blind:
@@ -244,9 +260,32 @@ def _verdict(item: DrawnItem, user: User, *, blind: bool) -> None:
     else:
         agree, overturn, skip = st.columns(3)
         with agree:
-            _button(item, "Agree", "agree", "A", _rule, item, me, item.label, type="primary", width="stretch", disabled=unread)  # fmt: skip
+            _button(
+                item,
+                "Agree",
+                "agree",
+                "A",
+                _rule,
+                item,
+                me,
+                item.label,
+                type="primary",
+                width="stretch",
+                disabled=unread,
+            )
         with overturn:
-            _button(item, "Overturn", "overturn", "O", _start, item, me, "overturn", width="stretch", disabled=unread)  # fmt: skip
+            _button(
+                item,
+                "Overturn",
+                "overturn",
+                "O",
+                _start,
+                item,
+                me,
+                "overturn",
+                width="stretch",
+                disabled=unread,
+            )
         with skip:
             _button(item, "Skip", "skip", "K", _start, item, me, "skip", width="stretch")
     if state["mode"] == "overturn":
@@ -264,7 +303,7 @@ def _start(item: DrawnItem, drawn_for: str, mode: str) -> None:
 
 
 def _overturn(item: DrawnItem, user: User, *, blind: bool) -> None:
-    """The right label by its number, the error class filled in, cause and note if wanted."""
+    """Choose the right label by its number; the error class is filled in; cause and note are optional."""
     state, me = st.session_state, user.user_id
     area = session.policy(item.policy_version).area(item.area)
     labels = [label for label in area.labels if blind or label.name != item.label]
@@ -272,11 +311,20 @@ def _overturn(item: DrawnItem, user: User, *, blind: bool) -> None:
     st.caption("Which label is right?" if not blind else "Your label")
     for number, label in enumerate(labels, start=1):
         _button(
-            item, as_typed(f"{label.title} ({label.clause_id})"), f"label-{label.name}", str(number) if number < 10 else None,
-            _choose, item, me, label.name, area.error_class(item.label, label.name),
+            item,
+            as_typed(f"{label.title} ({label.clause_id})"),
+            f"label-{label.name}",
+            str(number) if number < 10 else None,
+            _choose,
+            item,
+            me,
+            label.name,
+            area.error_class(item.label, label.name),
             type="primary" if state.get("ruled_label") == label.name else "secondary",
-            width="stretch", help=as_typed(label.clause_for(item.market)), disabled=unread,
-        )  # fmt: skip
+            width="stretch",
+            help=as_typed(label.clause_for(item.market)),
+            disabled=unread,
+        )
     ruled = state.get("ruled_label")
     if not blind:
         first, second = st.columns(2)
@@ -285,7 +333,9 @@ def _overturn(item: DrawnItem, user: User, *, blind: bool) -> None:
         first.selectbox("Error class", fitting, key="error_class", format_func=spoken, index=None)
         second.selectbox("Cause (optional)", CAUSES, key="cause", format_func=spoken, index=None)
     st.text_input("Note (optional)", key="note")
-    _button(item, "Save", "save", "S", _rule, item, me, ruled, type="primary", disabled=ruled is None or unread)  # fmt: skip
+    _button(
+        item, "Save", "save", "S", _rule, item, me, ruled, type="primary", disabled=ruled is None or unread
+    )
 
 
 def _choose(item: DrawnItem, drawn_for: str, label: str, error_class: str | None) -> None:
@@ -297,7 +347,9 @@ def _choose(item: DrawnItem, drawn_for: str, label: str, error_class: str | None
 def _skip(item: DrawnItem, user: User) -> None:
     st.caption("Why? Skipped cases are counted as missing.")
     for number, reason in enumerate(SKIP_REASONS, start=1):
-        _button(item, reason.capitalize(), f"skip-{number}", str(number), _skip_now, item, user.user_id, reason)  # fmt: skip
+        _button(
+            item, reason.capitalize(), f"skip-{number}", str(number), _skip_now, item, user.user_id, reason
+        )
 
 
 def _skip_now(item: DrawnItem, drawn_for: str, reason: str) -> None:
@@ -312,7 +364,7 @@ def _skip_now(item: DrawnItem, drawn_for: str, reason: str) -> None:
 
 @contextmanager
 def _too_late(item: DrawnItem) -> Iterator[None]:
-    """Where somebody was quicker, the next case comes, and why is told."""
+    """If somebody else was faster, go to the next case and say why."""
     try:
         yield
     except UserError as problem:
@@ -321,7 +373,7 @@ def _too_late(item: DrawnItem) -> Iterator[None]:
 
 
 def _rule(item: DrawnItem, drawn_for: str, label: str) -> None:
-    """Store the ruling at once, then the next case shows."""
+    """Store the ruling at once, then show the next case."""
     with session.telling():
         user = _judging(item, drawn_for)
         _wait_for("seen_at", "the text came on the screen")
@@ -332,7 +384,7 @@ def _rule(item: DrawnItem, drawn_for: str, label: str) -> None:
 
 
 def _ruling(item: DrawnItem, user: User, label: str) -> Ruling:
-    """The verdict as it stands on the page."""
+    """The ruling as it is filled in on the page."""
     state = st.session_state
     area = session.policy(item.policy_version).area(item.area)
     error_class = area.error_class(item.label, label)

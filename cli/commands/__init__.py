@@ -1,1 +1,1 @@
-"""One module a command; each holds `command`. They alone import outwards, inside the command."""
+"""The commands: one module per command, each with a function `command` that imports what it needs."""

@@ -1,4 +1,4 @@
-"""`evenhand app`."""
+"""The command `evenhand app`: opens the app."""
 
 from __future__ import annotations
 
@@ -56,9 +56,11 @@ def _this_machine_only(address: str) -> bool:
 
 def _bring_in_pages() -> None:
     """Import what the pages need now, so that the first visitor does not wait for it."""
-    logging.getLogger("streamlit.runtime.caching").setLevel(logging.ERROR)  # it would say: no runtime yet
+    logging.getLogger("streamlit.runtime.caching").setLevel(
+        logging.ERROR
+    )  # it would warn that there is no runtime yet
     import app.views
 
     for page in pkgutil.iter_modules(app.views.__path__):
         importlib.import_module(f"app.views.{page.name}")
-    importlib.import_module("pyarrow.pandas_compat")  # of the first table
+    importlib.import_module("pyarrow.pandas_compat")  # the first table needs it

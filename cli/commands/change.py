@@ -1,4 +1,4 @@
-"""`evenhand change`."""
+"""The command `evenhand change`: did error rates change?"""
 
 from __future__ import annotations
 

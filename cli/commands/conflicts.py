@@ -1,4 +1,4 @@
-"""`evenhand conflicts`."""
+"""The command `evenhand conflicts`: lists near-identical content that was decided differently."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def command(
 
 
 def _line(group: pl.DataFrame) -> dict[str, object]:
-    """One group in a line: what most decided, and who did not."""
+    """One group in one line: what most people decided, and who decided otherwise."""
     others = group.filter(pl.col("deviates"))
     first = group.row(0, named=True)
     return {

@@ -1,4 +1,4 @@
-"""`evenhand demo`: the whole loop on synthetic data, by the same commands a user types."""
+"""The command `evenhand demo`: the whole loop on synthetic data, with the commands that a user types."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from evenhand.workspace.config import ModelConfig
 from evenhand.workspace.files import write_text
 from evenhand.workspace.workspace import CONFIG_NAME, open_workspace
 
-#: The last week stays open for the visitor to rule on; the weeks before are ruled by simulated SMEs.
+#: The last week stays open for the visitor to rule on; simulated SMEs rule on the weeks before.
 LAST_WEEK = "2026-03-23"
 REDRAWS = 200
 
@@ -39,7 +39,7 @@ def _run(folder: Path, *words: str) -> None:
 def _simulated_rulings(
     store: Store, draw: DrawRecord, truth: pl.DataFrame, policies: dict[str, PolicyVersion]
 ) -> list[Ruling]:
-    """What SMEs who know the planted truth would rule on every item of `draw`."""
+    """The rulings on every item of `draw` by SMEs who know the planted truth."""
     items = store.items(draw.draw_id).join(
         truth.select("decision_id", "true_label"), on="decision_id", how="left", validate="1:1"
     )
@@ -65,9 +65,10 @@ def _simulated_rulings(
 
 
 def held_again(frame: pl.DataFrame, redraws: int, rng: np.random.Generator) -> int:
-    """How many of `redraws` new draws by the frame's own inclusion probabilities have an interval that holds its error rate.
+    """How many of `redraws` new draws have an interval that holds the frame's error rate.
 
-    `frame` has `p_overturn`, `pi` and `wrong` (whether the planted label is another one). One draw may miss by bad luck, one in twenty does.
+    Each draw uses the frame's own inclusion probabilities. `frame` has `p_overturn`, `pi` and `wrong`
+    (whether the planted label is another one). One draw in twenty misses the rate by chance.
     """
     p, pi, y = (frame[name].cast(pl.Float64).to_numpy() for name in ("p_overturn", "pi", "wrong"))
     held = 0
@@ -135,7 +136,7 @@ def command(folder: Path, seed: int, budget: int, decisions: int, encoder: str) 
     frame = frame.join(truth.select("decision_id", "true_label"), on="decision_id", validate="1:1")
     frame = frame.with_columns(wrong=pl.col("label") != pl.col("true_label"))
     rate = frame["wrong"].mean()
-    assert isinstance(rate, float)  # the frame is not empty
+    assert isinstance(rate, float)  # the frame has decisions, so there is a rate
     found = estimate_draws(workspace, store).overall.total
     held = held_again(frame, REDRAWS, np.random.default_rng(seed))
     click.echo(f"\nplanted error rate in the frame  {rate:.1%}")

@@ -1,4 +1,4 @@
-"""`evenhand doctor`."""
+"""The command `evenhand doctor`: says what is configured, reachable and stale."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _champion(workspace: Workspace) -> str:
     name = registry.name("champion")
     if workspace.config.registry.tracking_uri:
         return name
-    registry.folder("champion")  # raises where its files are not in the workspace
+    registry.folder("champion")  # raises an error if its files are not in the workspace
     return f"{name}, its files are in this workspace"
 
 

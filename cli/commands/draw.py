@@ -1,4 +1,4 @@
-"""`evenhand draw`."""
+"""The command `evenhand draw`: draws a review batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`evenhand estimate`."""
+"""The command `evenhand estimate`: prints error rates with their intervals."""
 
 from __future__ import annotations
 

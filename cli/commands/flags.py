@@ -1,4 +1,4 @@
-"""`evenhand flags`."""
+"""The command `evenhand flags`: ranks the open decisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`evenhand improve find|open|set|measure|close|list`."""
+"""The commands `evenhand improve find|open|set|measure|close|list`: improvement areas and their actions."""
 
 from __future__ import annotations
 
@@ -32,12 +32,16 @@ def command() -> None:
     """Find slices that are wrong more often than elsewhere, act on them, and measure whether it worked."""
 
 
-@command.command("find")
+@command.command(
+    "find",
+    help="Name the slices whose error rate stands out, those with most excess errors first;"
+    " a tenth may be noise.",
+)
 @asks(draws=True)
 @as_json
 @click.pass_context
 def find(ctx: click.Context, question: Question, to_json: bool) -> None:
-    """Name the slices whose error rate stands out, those with most excess errors first; a tenth may be noise."""
+    """Name the slices whose error rate stands out, those with most excess errors first."""
     from evenhand.rates.improvement_areas import find_areas
     from evenhand.wording.notes import said_note
 

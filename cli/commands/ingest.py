@@ -1,4 +1,4 @@
-"""`evenhand ingest decisions|rulings`."""
+"""The commands `evenhand ingest decisions|rulings`: take files in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`evenhand models list|show|compare|promote|rollback|live`."""
+"""The commands `evenhand models list|show|compare|promote|rollback|live`: the model versions."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def show(ctx: click.Context, version: str) -> None:
 def compare(ctx: click.Context, challenger: str, champion: str, to_json: bool) -> None:
     """Compare CHALLENGER with the champion, in every language.
 
-    Both judge the same decisions: those with rulings that neither has learned from. Judging takes a while; what came out is kept
-    until a ruling is new.
+    Both judge the same decisions: those with rulings that neither has learned from. Judging takes a while;
+    what came out is kept until a ruling is new.
     """
     registry, workspace, store = _registry(ctx)
     from models.compare.versions import check
@@ -111,7 +111,7 @@ def _say(comparison: Comparison) -> None:
 
 
 def _row(part: Slice) -> dict[str, Any]:
-    """A line of the table; a dash where the counts are too few."""
+    """A line of the table; a dash if the counts are too small."""
     digits = {"ap": ("AP", 2), "lift_at_5": ("lift at 5%", 1), "auroc": ("AUROC", 2), "brier": ("Brier", 3)}
     return {
         "by": part.by,

@@ -1,4 +1,4 @@
-"""`evenhand panel`."""
+"""The command `evenhand panel`: writes the rulings that a panel should check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import click
 from cli.common import as_json, here_with_store, say_json
 
 
-@click.command("panel")
+@click.command(
+    "panel",
+    help="Write the rulings of a draw that several experts should check together, so that rates can be corrected for"
+    " SME error.\n\nEvery overturn, and a part of the confirmations. Take the panel's word in with"
+    " `evenhand ingest rulings FILE --draw DRAW --panel`, then ask for `evenhand estimate --estimand panel`.",
+)
 @click.argument("draw_id")
 @click.option(
     "--out",
@@ -20,11 +25,7 @@ from cli.common import as_json, here_with_store, say_json
 @as_json
 @click.pass_context
 def command(ctx: click.Context, draw_id: str, out: Path, to_json: bool) -> None:
-    """Write the rulings of a draw that several experts should check together, so that rates can be corrected for SME error.
-
-    Every overturn, and a part of the confirmations. Take the panel's word in with `evenhand ingest rulings FILE --draw DRAW
-    --panel`, then ask for `evenhand estimate --estimand panel`.
-    """
+    """Write the rulings of a draw that several experts should check together."""
     from evenhand.rates.panel import panel_queue
     from evenhand.workspace.files import write_table
 

@@ -1,4 +1,4 @@
-"""`evenhand plan`."""
+"""The command `evenhand plan`: says what a draw will find and what it costs."""
 
 from __future__ import annotations
 
@@ -48,9 +48,14 @@ def command(
     workspace, store = here_with_store(ctx)
     settings = workspace.config.draw
     frame, left_out = scored_frame(
-        workspace, store, Registry(workspace).name(version), since=since, until=until, filters=filters_from(where),
+        workspace,
+        store,
+        Registry(workspace).name(version),
+        since=since,
+        until=until,
+        filters=filters_from(where),
         columns=tuple(dict.fromkeys(("p_overturn", by, *settings.cells))),
-    )  # fmt: skip
+    )
     plan = make_plan(
         frame,
         budget,

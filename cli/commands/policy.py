@@ -1,4 +1,4 @@
-"""`evenhand policy add|list|show|diff`."""
+"""The commands `evenhand policy add|list|show|diff`: the policy versions."""
 
 from __future__ import annotations
 

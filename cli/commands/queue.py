@@ -1,4 +1,4 @@
-"""`evenhand queue`."""
+"""The command `evenhand queue`: shows the progress of a review batch."""
 
 from __future__ import annotations
 

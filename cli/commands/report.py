@@ -1,4 +1,4 @@
-"""`evenhand report`."""
+"""The command `evenhand report`: writes a report file."""
 
 from __future__ import annotations
 
@@ -62,8 +62,9 @@ def command(
 ) -> None:
     """Write what management and transparency reports need: a spreadsheet, a deck, a page or one long table.
 
-    Rates with intervals, over- and under-enforcement apart, what changed, what stands out, what is not known yet, how it was
-    measured, and the accuracy indicators by language that the EU's DSA asks for. Numbers only: no case text is in it.
+    Rates with intervals, over- and under-enforcement apart, what changed, what stands out, what is not known
+    yet, how it was measured, and the accuracy indicators by language that the EU's DSA asks for. Numbers
+    only: no case text is in it.
     """
     from evenhand.report.model import collect
     from evenhand.report.narrative import headline

@@ -1,4 +1,4 @@
-"""`evenhand score`."""
+"""The command `evenhand score`: scores every decision."""
 
 from __future__ import annotations
 

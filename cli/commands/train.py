@@ -1,4 +1,4 @@
-"""`evenhand train`."""
+"""The command `evenhand train`: trains a model version on the rulings."""
 
 from __future__ import annotations
 

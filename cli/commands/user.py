@@ -1,4 +1,4 @@
-"""`evenhand user add|list|away|back`."""
+"""The commands `evenhand user add|list|away|back`: the people who use the app."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ def command() -> None:
     """Add and list the people who use the app."""
 
 
-@command.command("add")
+@command.command(
+    "add",
+    help="Add the person USER_ID with a role, and the markets, languages and capacity given to them;"
+    " or change them.",
+)
 @click.argument("user_id")
 @click.option("--role", type=click.Choice(ROLES), required=True)
 @click.option("--market", "markets", multiple=True, help="A market the person sees; none given means all.")
@@ -30,7 +34,7 @@ def add(
     languages: tuple[str, ...],
     capacity: int | None,
 ) -> None:
-    """Add the person USER_ID with a role, and the markets, languages and capacity given to them; or change them."""
+    """Add or change a person."""
     _, store = here_with_store(ctx)
     user = User(user_id=user_id, role=role, markets=markets, languages=languages, capacity=capacity)
     store.add_user(user, by=who())
@@ -90,7 +94,7 @@ def list_users(ctx: click.Context, to_json: bool) -> None:
 
 
 def _away(user: User, today: date) -> str:
-    """Their absence, unless it is over."""
+    """The absence of a person, unless it is over."""
     if user.away_since is None or (user.away_until and user.away_until <= today):
         return "-"
     end = f"back on {user.away_until}" if user.away_until else "open end"

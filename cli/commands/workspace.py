@@ -1,4 +1,4 @@
-"""`evenhand init`."""
+"""The command `evenhand init`: makes a workspace."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     make demo APP=0 && .venv/bin/python docs/screenshots/take.py demo-workspace [PAGE ...]
 
-With PAGE (review, overview, flags, ...) only those pages. Only invented texts are on them. Looking leaves two users, a few skipped cases and
-an audit trail in the workspace.
+With PAGE (review, overview, flags, ...) only those pages. Only invented texts are on them. Looking leaves two
+users, a few skipped cases and an audit trail in the workspace.
 """
 
 from __future__ import annotations
@@ -27,8 +27,16 @@ from evenhand.store import Store
 HERE = Path(__file__).parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 #: Pages by the name of their file, and whether they are taken in the dark too.
-PAGES = {"overview": True, "flags": True, "conflicts": True, "error-rates": True, "improvement": False, "plan": False,
-         "method": False, "models": True}  # fmt: skip
+PAGES = {
+    "overview": True,
+    "flags": True,
+    "conflicts": True,
+    "error-rates": True,
+    "improvement": False,
+    "plan": False,
+    "method": False,
+    "models": True,
+}
 
 
 @contextmanager
@@ -110,9 +118,11 @@ def reviews(browser: Browser, workspace: Path) -> None:
         for market in ("sa", "th"):
             store.add_user(User(user_id=f"sme-{market}", role="sme", markets=(market.upper(),)))
     for user, name, scheme in (
-        ("demo-admin", "review", "light"), ("demo-admin", "review-dark", "dark"),
-        ("sme-sa", "review-arabic", "light"), ("sme-th", "review-thai", "light"),
-    ):  # fmt: skip
+        ("demo-admin", "review", "light"),
+        ("demo-admin", "review-dark", "dark"),
+        ("sme-sa", "review-arabic", "light"),
+        ("sme-th", "review-thai", "light"),
+    ):
         with serve(workspace, user) as url:
             review(browser, url, name, scheme, seek=name == "review")
 

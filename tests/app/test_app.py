@@ -409,8 +409,16 @@ def test_the_data_layer_refuses_what_the_role_does_not_include(full, open_app):
 
         session.sign_in()
         try:
-            published.page("evenhand-1", session.store().user("management"), where={}, reason="", newest=False,
-                           show="open", number=1, size=5)  # fmt: skip
+            published.page(
+                "evenhand-1",
+                session.store().user("management"),
+                where={},
+                reason="",
+                newest=False,
+                show="open",
+                number=1,
+                size=5,
+            )
         except UserError as problem:
             st.error(str(problem))
 
@@ -457,11 +465,17 @@ def rule_on(world, flags: pl.DataFrame, label: str | None = None) -> None:
     """Rule on these flags, outside of any draw; as they were decided, unless `label` says otherwise."""
     rulings = [
         Ruling(
-            case_id=row["case_id"], area=row["area"], policy_version=row["policy_version"], label=label or row["label"],
-            sme_id="sme", ruled_at=AT, decision_moderator_id=row["moderator_id"], source="ingest",
+            case_id=row["case_id"],
+            area=row["area"],
+            policy_version=row["policy_version"],
+            label=label or row["label"],
+            sme_id="sme",
+            ruled_at=AT,
+            decision_moderator_id=row["moderator_id"],
+            source="ingest",
         )
         for row in flags.iter_rows(named=True)
-    ]  # fmt: skip
+    ]
     assert world[1].add_rulings(rulings, by="test").added == flags.height
 
 

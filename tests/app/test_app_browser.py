@@ -151,9 +151,16 @@ def test_a_blind_review_sends_neither_verdict_nor_score_before_the_ruling(world,
         sent = b"".join(frames)
         assert item.text.encode() in sent  # what is sent is seen here
         secrets = [
-            "The moderator decided", "reads like", "a precedent text", item.moderator_id, item.case_id,
-            item.explanation["sentence"], f"{item.p_overturn:.2f}", f"{item.p_overturn:.0%}", "over_enforcement",
-        ]  # fmt: skip
+            "The moderator decided",
+            "reads like",
+            "a precedent text",
+            item.moderator_id,
+            item.case_id,
+            item.explanation["sentence"],
+            f"{item.p_overturn:.2f}",
+            f"{item.p_overturn:.0%}",
+            "over_enforcement",
+        ]
         assert not [secret for secret in secrets if secret.encode() in sent]
         read(page)
         page.keyboard.press("1")

@@ -96,9 +96,17 @@ def pick(at: AppTest, key: str, value: str) -> AppTest:
 
 def an_estimate(rate=0.1, status="measured", **changes) -> Estimate:
     plain = {
-        "rate": rate, "low": rate / 2, "high": rate * 2, "n_reviewed": 40, "n_eff": 40.0, "errors_found": 4, "population": 900,
-        "method": "logit-t", "status": status, "reviews_needed": 0 if status == "measured" else 12,
-    }  # fmt: skip
+        "rate": rate,
+        "low": rate / 2,
+        "high": rate * 2,
+        "n_reviewed": 40,
+        "n_eff": 40.0,
+        "errors_found": 4,
+        "population": 900,
+        "method": "logit-t",
+        "status": status,
+        "reviews_needed": 0 if status == "measured" else 12,
+    }
     return Estimate(**{**plain, **changes})
 
 
@@ -109,9 +117,14 @@ def some_rates(domain, total, modelled=None) -> Rates:
 
 def a_table(by, *domains) -> EstimateTable:
     return EstimateTable(
-        overall=some_rates({}, an_estimate()), domains=domains, question=Question(by=tuple(by)), draws=("d",), model_versions=("m",),
-        policy_versions=("p",), notes=(),
-    )  # fmt: skip
+        overall=some_rates({}, an_estimate()),
+        domains=domains,
+        question=Question(by=tuple(by)),
+        draws=("d",),
+        model_versions=("m",),
+        policy_versions=("p",),
+        notes=(),
+    )
 
 
 def test_management_starts_on_the_overview_and_every_page_opens_for_those_it_is_for(full, opened):
@@ -175,15 +188,19 @@ def test_a_name_that_no_policy_knows_is_spoken_and_a_label_goes_by_its_area():
     )
     assert rate_words.place_name({"label": "violation", "area": "spam"}, found) == "Label: Spam · Area: Spam"
     assert rate_words.domain_names({"area": "old_area", "label": "violation"}, found) == {
-        "area": "Old area", "label": "Violation",
-    }  # fmt: skip
+        "area": "Old area",
+        "label": "Violation",
+    }
     table = a_table(
         ("area",), some_rates({"area": "zeta"}, an_estimate()), some_rates({"area": "hate"}, an_estimate())
     )
     shown = {("zeta", ""): "Abuse", **found}
     assert table_rows(table, shown)["Area"].tolist() == ["All", "Abuse", "Hate speech"], "by what is read"
-    crossed = a_table(("market", "area"), some_rates({"market": "A", "area": "zeta"}, an_estimate()),
-                      some_rates({"market": "A", "area": "hate"}, an_estimate()))  # fmt: skip
+    crossed = a_table(
+        ("market", "area"),
+        some_rates({"market": "A", "area": "zeta"}, an_estimate()),
+        some_rates({"market": "A", "area": "hate"}, an_estimate()),
+    )
     said = heat_map(crossed, "total", row="market", column="area", title="All errors", titles=shown)
     assert said.index(">Abuse<") < said.index(">Hate speech<")
 
@@ -453,10 +470,15 @@ def test_the_method_says_how_each_batch_was_drawn(full, opened):
         done = store.progress(draw.draw_id)
         sure = store.items(draw.draw_id)["take_all"].sum()
         for words in (
-            f"{draw.frame_size:,} decisions", f"seed {draw.seed}", f"{draw.budget:,} cases", draw.frame_hash,
-            f"{draw.pi_min:.2%} (1 in {1 / draw.pi_min:,.0f})", f"{draw.w_max:.1f} times", f"{sure:,} were drawn for certain",
+            f"{draw.frame_size:,} decisions",
+            f"seed {draw.seed}",
+            f"{draw.budget:,} cases",
+            draw.frame_hash,
+            f"{draw.pi_min:.2%} (1 in {1 / draw.pi_min:,.0f})",
+            f"{draw.w_max:.1f} times",
+            f"{sure:,} were drawn for certain",
             f"{done.ruled:,} ruled, {done.skipped:,} skipped, {done.open:,} open",
-        ):  # fmt: skip
+        ):
             assert words in said, words
         assert rows[draw.draw_id]["Model version"] == draw.model_version
         assert rows[draw.draw_id]["Policy versions"] == ", ".join(draw.policy_versions)
@@ -534,9 +556,16 @@ def test_the_plan_is_the_domains_and_follows_its_controls(full, opened):
 
     def planned(budget: int, kappa: float, by: str = "market", target: float = 0.01):
         return make_plan(
-            frame, budget, kappa=kappa, floor=settings.floor, cell_floor=settings.cell_floor, cells=settings.cells, by=by,
-            minutes_per_case=ws.config.review.minutes_per_case, target=target,
-        )  # fmt: skip
+            frame,
+            budget,
+            kappa=kappa,
+            floor=settings.floor,
+            cell_floor=settings.cell_floor,
+            cells=settings.cells,
+            by=by,
+            minutes_per_case=ws.config.review.minutes_per_case,
+            target=target,
+        )
 
     at = opened(full, "plan")
     first = planned(300, 1.0)

@@ -55,10 +55,17 @@ def world(tmp_path_factory):
     area = store.policy(item.policy_version).area(item.area)
     other = next(name for name in area.label_names if name != item.label)
     ruling = Ruling(
-        case_id=item.case_id, area=item.area, policy_version=item.policy_version, label=other, sme_id=person.user_id,
-        ruled_at=AT + timedelta(hours=2), decision_moderator_id=item.moderator_id, draw_id=late,
-        error_class=area.error_class(item.label, other), rationale="why" + PLANTED,
-    )  # fmt: skip
+        case_id=item.case_id,
+        area=item.area,
+        policy_version=item.policy_version,
+        label=other,
+        sme_id=person.user_id,
+        ruled_at=AT + timedelta(hours=2),
+        decision_moderator_id=item.moderator_id,
+        draw_id=late,
+        error_class=area.error_class(item.label, other),
+        rationale="why" + PLANTED,
+    )
     store.rule_item(ruling, by=person.user_id)
     item = store.take_item(late, person, at=datetime.now(UTC)).item
     store.skip_item(
@@ -68,8 +75,14 @@ def world(tmp_path_factory):
     found = vars(estimate_draws(ws, store, filters=where).overall.total)
     for due in ("2026-05-01", "2099-05-01"):
         name = store.open_improvement(
-            where, found, by=person.user_id, at=AT, owner="Lina" + PLANTED, action="a talk" + PLANTED, due=due,
-        )  # fmt: skip
+            where,
+            found,
+            by=person.user_id,
+            at=AT,
+            owner="Lina" + PLANTED,
+            action="a talk" + PLANTED,
+            due=due,
+        )
         if due.startswith("2026"):
             where = {**where, "queue": item.queue}
     store.close_improvement(name, "it worked" + PLANTED, by=person.user_id, at=AT)

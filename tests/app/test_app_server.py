@@ -42,9 +42,11 @@ def running(ws, log: Path, *words: str):
     """`evenhand app` with every socket beyond loopback refused; its port, then its output."""
     port, said = free_port(), log.with_suffix(".out")
     environment = {
-        **os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "guard"), "EVENHAND_SOCKET_LOG": str(log),
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[1] / "guard"),
+        "EVENHAND_SOCKET_LOG": str(log),
         "PYTHONUNBUFFERED": "1",
-    }  # fmt: skip
+    }
     call = [sys.executable, "-m", "cli", "-w", str(ws.root), "app", "--port", str(port), *words]
     with said.open("wb") as out:
         server = subprocess.Popen(call, env=environment, stdout=out, stderr=subprocess.STDOUT)

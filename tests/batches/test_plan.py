@@ -8,17 +8,26 @@ from evenhand.statistics.design import Design
 from evenhand.statistics.draw import pareto_draw
 from evenhand.statistics.estimator import domain_totals, estimates
 
-OPTIONS = {"kappa": 1.0, "floor": 0.35, "cell_floor": 0.5, "cells": ("market", "area"), "by": "market",
-           "minutes_per_case": 1.5}  # fmt: skip
+OPTIONS = {
+    "kappa": 1.0,
+    "floor": 0.35,
+    "cell_floor": 0.5,
+    "cells": ("market", "area"),
+    "by": "market",
+    "minutes_per_case": 1.5,
+}
 
 
 def a_frame(n: int = 6_000, spread: float = 1.6, seed: int = 0) -> pl.DataFrame:
     rng = np.random.default_rng(seed)
     p = 1 / (1 + np.exp(-(-3.4 + spread * rng.normal(0, 1, n))))
     return pl.DataFrame(
-        {"p_overturn": p, "market": rng.choice(["ID", "TH", "US"], n, p=[0.6, 0.3, 0.1]),
-         "area": rng.choice(["spam", "privacy"], n)}
-    )  # fmt: skip
+        {
+            "p_overturn": p,
+            "market": rng.choice(["ID", "TH", "US"], n, p=[0.6, 0.3, 0.1]),
+            "area": rng.choice(["spam", "privacy"], n),
+        }
+    )
 
 
 def test_the_plan_keeps_its_word():

@@ -181,8 +181,16 @@ def test_a_ruling_that_came_too_late_is_not_stored_and_says_so(world, monkeypatc
     _, store, draw = world
     at = read(page(monkeypatch, "sme"))
     item = store.item(*at.session_state["shown"])
-    quicker = {"case_id": item.case_id, "area": item.area, "policy_version": item.policy_version, "label": item.label,
-               "decision_moderator_id": item.moderator_id, "draw_id": draw, "error_class": None, "sme_id": "eve"}  # fmt: skip
+    quicker = {
+        "case_id": item.case_id,
+        "area": item.area,
+        "policy_version": item.policy_version,
+        "label": item.label,
+        "decision_moderator_id": item.moderator_id,
+        "draw_id": draw,
+        "error_class": None,
+        "sme_id": "eve",
+    }
     store.add_rulings([a_ruling(**quicker)], by="eve")
     at = press(at, "agree")
     assert any("eve ruled on this case" in box.value for box in at.warning)

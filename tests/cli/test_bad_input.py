@@ -27,13 +27,26 @@ areas:
     labels: [{name: clean, clause: Nothing wrong.}, {name: bait, clause: Click bait.}]
 """
 GOOD = {
-    "case_id": "c1", "text": "hello there", "language": "en", "market": "SG", "queue": "live", "area": "tone",
-    "policy_version": "v1", "label": "rude", "moderator_id": "m1", "decided_at": "2026-03-01T09:30:00Z",
-}  # fmt: skip
+    "case_id": "c1",
+    "text": "hello there",
+    "language": "en",
+    "market": "SG",
+    "queue": "live",
+    "area": "tone",
+    "policy_version": "v1",
+    "label": "rude",
+    "moderator_id": "m1",
+    "decided_at": "2026-03-01T09:30:00Z",
+}
 RULING = {
-    "case_id": "c1", "area": "tone", "policy_version": "v1", "label": "clean", "sme_id": "sam",
-    "ruled_at": "2026-03-02T10:00:00Z", "decision_moderator_id": "m1",
-}  # fmt: skip
+    "case_id": "c1",
+    "area": "tone",
+    "policy_version": "v1",
+    "label": "clean",
+    "sme_id": "sam",
+    "ruled_at": "2026-03-02T10:00:00Z",
+    "decision_moderator_id": "m1",
+}
 
 
 class Desk:
@@ -81,8 +94,16 @@ def desk(tmp_path, capsys) -> Desk:
     [
         ({"label": "vile"}, "label", "label is not in area tone of policy v1, which has clean, rude"),
         ({"area": "sport"}, "area", "area is not in policy v1, which has tone, spam"),
-        ({"policy_version": "v7"}, "policy_version", "policy_version is unknown; known: v1; add one with `evenhand policy add`"),
-        ({"decided_at": "2026-03-01T09:30:00"}, "decided_at", "decided_at has no time zone; write it as UTC, like"),
+        (
+            {"policy_version": "v7"},
+            "policy_version",
+            "policy_version is unknown; known: v1; add one with `evenhand policy add`",
+        ),
+        (
+            {"decided_at": "2026-03-01T09:30:00"},
+            "decided_at",
+            "decided_at has no time zone; write it as UTC, like",
+        ),
         ({"decided_at": "last Monday"}, "decided_at", "decided_at is no time"),
         ({"decided_at": "2026-02-31T09:30:00Z"}, "decided_at", "decided_at is no time"),
         ({"case_id": ""}, "case_id", "case_id is empty"),
@@ -94,9 +115,23 @@ def desk(tmp_path, capsys) -> Desk:
         ({"exposure": "-3"}, "exposure", "exposure is no number of views"),
         ({"exposure": "many"}, "exposure", "exposure is no number of views"),
     ],
-    ids=["label", "area", "policy version", "time zone", "no time", "no such day", "no id", "outer spaces", "NUL", "too long",
-         "lone surrogate", "language", "negative views", "views in words"],
-)  # fmt: skip
+    ids=[
+        "label",
+        "area",
+        "policy version",
+        "time zone",
+        "no time",
+        "no such day",
+        "no id",
+        "outer spaces",
+        "NUL",
+        "too long",
+        "lone surrogate",
+        "language",
+        "negative views",
+        "views in words",
+    ],
+)
 def test_a_bad_row_is_named_counted_and_kept_and_the_good_one_arrives(desk, change, column, said):
     rows = GOOD, {**GOOD, "case_id": "c2", "queue": "second", **change}
     code, out = desk.run("ingest", "decisions", desk.jsonl(*rows))
@@ -168,20 +203,49 @@ def _half_a_gzip(desk: Desk) -> str:
         (_half_a_gzip, "half.csv.gz: cannot be read to its end"),
         (lambda d: d.file("no.csv", b""), "no.csv: is empty; the first line should name the columns"),
         (lambda d: d.file("no.jsonl", b""), "no.jsonl: is empty; write one JSON object a line"),
-        (lambda d: d.file("x.csv", d.csv(GOOD).replace(b",", b";")), "separated by semicolons; export it with commas"),
-        (lambda d: d.file("x.csv", d.csv(GOOD).replace(b",", b"\t")), "separated by tabs; export it with commas"),
+        (
+            lambda d: d.file("x.csv", d.csv(GOOD).replace(b",", b";")),
+            "separated by semicolons; export it with commas",
+        ),
+        (
+            lambda d: d.file("x.csv", d.csv(GOOD).replace(b",", b"\t")),
+            "separated by tabs; export it with commas",
+        ),
         (lambda d: d.file("x.csv", d.csv(GOOD).replace(b"market", b"country")), MISSING),
-        (lambda d: d.file("x.csv", d.csv(GOOD).replace(b"market", b"queue")), "column 'queue' stands there twice"),
+        (
+            lambda d: d.file("x.csv", d.csv(GOOD).replace(b"market", b"queue")),
+            "column 'queue' stands there twice",
+        ),
         (lambda d: d.file("x.jsonl", json.dumps([GOOD])), "is one JSON array; write one object a line"),
-        (lambda d: d.file("x.parquet", gzip.compress(b"PAR1")), "is gzipped, and Parquet is compressed inside"),
+        (
+            lambda d: d.file("x.parquet", gzip.compress(b"PAR1")),
+            "is gzipped, and Parquet is compressed inside",
+        ),
         (lambda d: d.file("x.xlsx", b"PK"), "kind '.xlsx'; bring .csv, .jsonl or .parquet"),
         (lambda d: str(d.root), "is a directory"),
         (lambda d: str(d.root / "nowhere.csv"), "no such file; check the path"),
-        (lambda d: d.file("x.csv", "case_id\nc1".encode("utf-16") + b"\x00"), "x.csv: cannot be read to its end"),
+        (
+            lambda d: d.file("x.csv", "case_id\nc1".encode("utf-16") + b"\x00"),
+            "x.csv: cannot be read to its end",
+        ),
     ],
-    ids=["half Parquet", "half gzip", "empty CSV", "empty JSONL", "semicolons", "tabs", "missing column", "column twice",
-         "array", "gzipped Parquet", "spreadsheet", "directory", "missing file", "half UTF-16"],
-)  # fmt: skip
+    ids=[
+        "half Parquet",
+        "half gzip",
+        "empty CSV",
+        "empty JSONL",
+        "semicolons",
+        "tabs",
+        "missing column",
+        "column twice",
+        "array",
+        "gzipped Parquet",
+        "spreadsheet",
+        "directory",
+        "missing file",
+        "half UTF-16",
+    ],
+)
 def test_an_unfit_file_is_refused_whole(desk, make, said):
     desk.run("ingest", "decisions", desk.jsonl({**GOOD, "case_id": "earlier"}))
     code, out = desk.run("ingest", "decisions", make(desk))
@@ -316,8 +380,11 @@ def _with_small_disk(desk: Desk, size: int, *words: str) -> subprocess.Completed
     return subprocess.run(
         [sys.executable, "-m", "cli", "-w", str(desk.root), *words],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_a_full_disk_changes_nothing_and_the_next_run_goes_through(desk):
@@ -337,9 +404,16 @@ def test_a_full_disk_changes_nothing_and_the_next_run_goes_through(desk):
 @pytest.mark.parametrize("words", [("conflicts",), ("conflicts", "--out", "found.csv")])
 def test_a_full_disk_leaves_no_half_a_table(desk, tmp_path, words):
     rows = [
-        {**GOOD, "case_id": f"c{i}-{n}", "moderator_id": f"m{n}", "text": f"case number {i**5:x} in words", "label": label}
-        for i in range(600) for n, label in enumerate(("rude", "rude", "clean"))
-    ]  # fmt: skip
+        {
+            **GOOD,
+            "case_id": f"c{i}-{n}",
+            "moderator_id": f"m{n}",
+            "text": f"case number {i**5:x} in words",
+            "label": label,
+        }
+        for i in range(600)
+        for n, label in enumerate(("rude", "rude", "clean"))
+    ]
     desk.run("ingest", "decisions", desk.jsonl(*rows))
     out = [str(tmp_path / word) if word.endswith(".csv") else word for word in words]
     done = _with_small_disk(desk, 40_000, *out)

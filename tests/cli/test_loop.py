@@ -16,9 +16,18 @@ from evenhand.synthetic import generate
 
 pytestmark = pytest.mark.slow
 FLAG_COLUMNS = [
-    "case_id", "area", "moderator_id", "label", "p_overturn", "rank", "predicted_label", "reasons",
-    "model_version", "policy_version", "support",
-]  # fmt: skip
+    "case_id",
+    "area",
+    "moderator_id",
+    "label",
+    "p_overturn",
+    "rank",
+    "predicted_label",
+    "reasons",
+    "model_version",
+    "policy_version",
+    "support",
+]
 
 
 class Loop:

@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("app", "cli", "evenhand", "models", "training")
-#: Who may import whom. Rooms of the domain by their folder or file; training and app meet in the store and the registry only.
+#: Who may import whom. Rooms of the domain by their folder or file; training and app meet in the store and
+#: the registry only.
 MAY_IMPORT = {
     "evenhand/errors": set(),
     "evenhand/records": {"errors"},

@@ -14,8 +14,15 @@ from evenhand.synthetic import generate
 ROOT = Path(__file__).resolve().parents[2]
 CARDS = {card.stem: card.read_text(encoding="utf-8") for card in (ROOT / "data_cards").glob("*.md")}
 HEADINGS = [
-    "Source", "Licence", "Languages", "Labelling", "Rows", "Gaps", "How to get it", "How Evenhand uses it",
-]  # fmt: skip
+    "Source",
+    "Licence",
+    "Languages",
+    "Labelling",
+    "Rows",
+    "Gaps",
+    "How to get it",
+    "How Evenhand uses it",
+]
 
 
 def load_sets():

@@ -12,12 +12,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted([
-    *(path for path in DOCS.rglob("*.md")),
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-    *(ROOT / "data_cards").glob("*.md"),
-    *(ROOT / "tests").rglob("*.md"),
-])  # fmt: skip
+PAGES = sorted(
+    [
+        *(path for path in DOCS.rglob("*.md")),
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+        *(ROOT / "data_cards").glob("*.md"),
+        *(ROOT / "tests").rglob("*.md"),
+    ]
+)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -88,9 +90,10 @@ def test_the_functions_that_the_architecture_names_are_there():
         here = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
         for part in name.split("."):
             found = [
-                node for node in here
+                node
+                for node in here
                 if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == part
-            ]  # fmt: skip
+            ]
             assert found, f"docs/architecture.md names {name} in {file}"
             here = found[0].body
 
@@ -115,8 +118,12 @@ def test_the_site_builds_without_warnings_and_fetches_nothing(tmp_path):
     pytest.importorskip("mkdocs", reason="mkdocs is not installed (pip group `docs`)")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
-        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     pages = sorted((tmp_path / "site").rglob("*.html"))
     assert len(pages) > 40

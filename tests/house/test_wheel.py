@@ -50,8 +50,18 @@ def wheel(root, tmp_path_factory) -> Path:
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / name, source / name)
     run(
-        sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-index", "--no-build-isolation", "-w", out, source
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "-w",
+        out,
+        source,
+    )
     (found,) = out.glob("*.whl")
     return found
 
@@ -60,7 +70,8 @@ def wheel(root, tmp_path_factory) -> Path:
 def place(wheel, tmp_path_factory) -> Path:
     """A virtual environment that has the wheel, and after it what is installed here but no clone.
 
-    A line in a .pth file adds a folder and reads no .pth file in it: an editable install of a clone stays unseen.
+    A line in a .pth file adds a folder and reads no .pth file in it: an editable install of a clone stays
+    unseen.
     """
     place = tmp_path_factory.mktemp("place")
     run(sys.executable, "-m", "venv", "--without-pip", place / "venv")
@@ -98,8 +109,18 @@ def test_the_demo_runs_and_its_app_answers(place, environment):
     program = place / "venv" / "bin" / "evenhand"
     encoder = tiny_encoder(place / "encoder")
     said = run(
-        program, "demo", "demo", "--decisions", "2000", "--budget", "60", "--encoder", encoder, cwd=place, env=environment
-    )  # fmt: skip
+        program,
+        "demo",
+        "demo",
+        "--decisions",
+        "2000",
+        "--budget",
+        "60",
+        "--encoder",
+        encoder,
+        cwd=place,
+        env=environment,
+    )
     assert "demo built in" in said and (place / "demo" / "evenhand.toml").exists()
 
     with socket.socket() as free:
@@ -109,8 +130,11 @@ def test_the_demo_runs_and_its_app_answers(place, environment):
     with log.open("wb") as out:
         server = subprocess.Popen(
             [program, "-w", "demo", "app", "--port", str(port), "--user", "demo-admin"],
-            cwd=place, env=environment, stdout=out, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            cwd=place,
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
     try:
         deadline = time.monotonic() + 90
         while True:

@@ -52,9 +52,21 @@ OPEN = "quoted field"
         (['a,"two\nlines",x', "b,plain,y,2"], ["b"], {2: "with which it is 3 fields", 3: "2 fields"}),
         (["", "a,b", 'b,"x ""y""\r\nz",y,2', "c,,z,3"], ["b", "c"], {2: "empty line", 3: "2 fields"}),
     ],
-    ids=["open", "two open", "open, no quote after", "last column", "last column, no quote after", "first column", "a text of commas",
-         "cut, then a text that begins with a line break", "goes on", "a name on two lines", "ragged over two lines", "plain faults"],
-)  # fmt: skip
+    ids=[
+        "open",
+        "two open",
+        "open, no quote after",
+        "last column",
+        "last column, no quote after",
+        "first column",
+        "a text of commas",
+        "cut, then a text that begins with a line break",
+        "goes on",
+        "a name on two lines",
+        "ragged over two lines",
+        "plain faults",
+    ],
+)
 def test_a_broken_line_is_quarantined_alone(tmp_path, lines, good, bad):
     found, faults = read(tmp_path, HEAD + "\n".join(lines) + "\n")
     assert [values[0] for values in found.values()] == good
@@ -111,7 +123,11 @@ def test_rows_are_numbered_as_an_editor_counts_lines(tmp_path):
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_a_line_without_end_is_passed_over_and_never_held(tmp_path, kind):
     path = tmp_path / f"x.{kind}.gz"
-    row = (lambda i, text: f"{i},{text},x,1\r\n") if kind == "csv" else (lambda i, text: f'{{"case_id": "{i}", "text": "{text}"}}\r\n')  # fmt: skip
+    row = (
+        (lambda i, text: f"{i},{text},x,1\r\n")
+        if kind == "csv"
+        else (lambda i, text: f'{{"case_id": "{i}", "text": "{text}"}}\r\n')
+    )
     with gzip.open(path, "wt", newline="", compresslevel=1) as out:
         out.write(HEAD if kind == "csv" else row("first", ""))
         out.write(row("a", "plain"))
@@ -146,9 +162,22 @@ def test_a_file_made_to_be_read_again_and_again_is_refused(monkeypatch):
 _words = st.text(alphabet='ab ,"\n\r', max_size=8).map(lambda text: text.lstrip(',"'))
 _fair = st.builds(lambda text, label: ("good", [text, label]), _words, st.sampled_from(["x", "y z"]))
 _broken = st.sampled_from(
-    ['q,"open,x,1', 'q,"open, well, so,x,1', 'q,text,x,"1', '"q,text,x,1', 'q,"cut', '"', 'q,"shut"on,x,1', "q,short", "",
-     "q,a,b,c,d", 'q,"a ""b"" c,x,1', ",,,,,,", 'q,text,"x,1']
-).map(lambda line: ("broken", [line]))  # fmt: skip
+    [
+        'q,"open,x,1',
+        'q,"open, well, so,x,1',
+        'q,text,x,"1',
+        '"q,text,x,1',
+        'q,"cut',
+        '"',
+        'q,"shut"on,x,1',
+        "q,short",
+        "",
+        "q,a,b,c,d",
+        'q,"a ""b"" c,x,1',
+        ",,,,,,",
+        'q,text,"x,1',
+    ]
+).map(lambda line: ("broken", [line]))
 
 
 @settings(max_examples=300, deadline=None)

@@ -33,9 +33,17 @@ areas:
 """
 POLICY = parse_policy(POLICY_TEXT)
 GOOD = {
-    "case_id": "c1", "text": "สวัสดี مرحبا 🙂", "language": "th", "market": "TH", "queue": "live", "area": "tone",
-    "policy_version": "v1", "label": "rude", "moderator_id": "m1", "decided_at": "2026-03-01T09:30:00Z",
-}  # fmt: skip
+    "case_id": "c1",
+    "text": "สวัสดี مرحبا 🙂",
+    "language": "th",
+    "market": "TH",
+    "queue": "live",
+    "area": "tone",
+    "policy_version": "v1",
+    "label": "rude",
+    "moderator_id": "m1",
+    "decided_at": "2026-03-01T09:30:00Z",
+}
 
 
 @pytest.fixture
@@ -79,8 +87,11 @@ def test_every_kind_of_file_gives_the_same_lake(ws, tmp_path, kind):
     rows = [{**GOOD, "case_id": f"c{i}"} for i in range(5)]
     path = tmp_path / f"d.{kind}"
     plain = tmp_path / f"plain.{kind.split('.')[0]}"
-    {"csv": lambda: csv_of(plain, *rows), "jsonl": lambda: jsonl(plain, *rows),
-     "parquet": lambda: pl.DataFrame(rows).write_parquet(plain)}[kind.split(".")[0]]()  # fmt: skip
+    {
+        "csv": lambda: csv_of(plain, *rows),
+        "jsonl": lambda: jsonl(plain, *rows),
+        "parquet": lambda: pl.DataFrame(rows).write_parquet(plain),
+    }[kind.split(".")[0]]()
     path.write_bytes(gzip.compress(plain.read_bytes()) if kind.endswith("gz") else plain.read_bytes())
     assert ingest_decisions(ws, [POLICY], path).added == 5
     assert sorted(lake(ws)["case_id"]) == [f"c{i}" for i in range(5)]
@@ -160,20 +171,55 @@ def test_two_ingests_at_once_do_not_mix(ws, tmp_path):
 
 _odd = st.sampled_from(["", " ", "c1", "tone", "spam", "clean", "rude", "bait", "v1", "v2", "x\x00", " m"])
 _times = st.sampled_from(
-    ["2026-03-01T09:30:00Z", "2026-03-01 09:30+07:00", "2026-03-01T09:30:00.123456-0330", "2026-03-01T09:30:00", "",
-     "2026-13-01T00:00:00Z", "2026-03-01", "20260301T093000Z", "0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00",
-     "1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z", "2199-12-31T23:59:59Z", "2200-01-01T00:00:00Z"]
-)  # fmt: skip
+    [
+        "2026-03-01T09:30:00Z",
+        "2026-03-01 09:30+07:00",
+        "2026-03-01T09:30:00.123456-0330",
+        "2026-03-01T09:30:00",
+        "",
+        "2026-13-01T00:00:00Z",
+        "2026-03-01",
+        "20260301T093000Z",
+        "0001-01-01T00:00:00+05:00",
+        "9999-12-31T23:00:00-05:00",
+        "1969-12-31T23:59:59Z",
+        "1970-01-01T00:00:00Z",
+        "2199-12-31T23:59:59Z",
+        "2200-01-01T00:00:00Z",
+    ]
+)
 _rows = st.fixed_dictionaries(
     {
-        "case_id": _odd | st.text(max_size=5), "text": st.text(max_size=20), "language": st.sampled_from(
-            ["en", "th", "zh-Hant", "und", "", "e", "x y", "en_US"]), "market": _odd, "queue": st.sampled_from(["q", ""]),
-        "area": _odd, "policy_version": st.sampled_from(["v1", "v1", "v2"]), "label": _odd,
-        "moderator_id": st.sampled_from(["m1", "m2"]), "decided_at": _times,
+        "case_id": _odd | st.text(max_size=5),
+        "text": st.text(max_size=20),
+        "language": st.sampled_from(["en", "th", "zh-Hant", "und", "", "e", "x y", "en_US"]),
+        "market": _odd,
+        "queue": st.sampled_from(["q", ""]),
+        "area": _odd,
+        "policy_version": st.sampled_from(["v1", "v1", "v2"]),
+        "label": _odd,
+        "moderator_id": st.sampled_from(["m1", "m2"]),
+        "decided_at": _times,
         "exposure": st.sampled_from(
-            ["", "3", "-1", "nan", "x", "inf", "Infinity", " 7 ", "-0", "1e15", "1e16", "1e999", "1,234", "True"]),
+            [
+                "",
+                "3",
+                "-1",
+                "nan",
+                "x",
+                "inf",
+                "Infinity",
+                " 7 ",
+                "-0",
+                "1e15",
+                "1e16",
+                "1e999",
+                "1,234",
+                "True",
+            ]
+        ),
     }
-)  # fmt: skip
+)
 
 
 def constructible(row: dict) -> bool:
@@ -221,8 +267,19 @@ def test_numbers_as_text_are_read_by_one_rule(ws, tmp_path, kind):
         "-0": 0.0,
         "1e15": 1e15,
     }
-    unfit = {"inf": PLAIN, "Infinity": PLAIN, "nan": PLAIN, "1e16": PLAIN, "1e999": PLAIN, "True": PLAIN, "0x10": PLAIN,
-             "1_000": PLAIN, "1,234": PARTED, "12,5": PARTED, "1 234": PARTED}  # fmt: skip
+    unfit = {
+        "inf": PLAIN,
+        "Infinity": PLAIN,
+        "nan": PLAIN,
+        "1e16": PLAIN,
+        "1e999": PLAIN,
+        "True": PLAIN,
+        "0x10": PLAIN,
+        "1_000": PLAIN,
+        "1,234": PARTED,
+        "12,5": PARTED,
+        "1 234": PARTED,
+    }
     rows = [{**GOOD, "case_id": f"c{text}".strip(), "exposure": text} for text in (*fair, *unfit)]
     report = ingest_decisions(
         ws, [POLICY], (csv_of if kind == "csv" else jsonl)(tmp_path / f"d.{kind}", *rows)
@@ -246,14 +303,17 @@ def test_json_literals_that_are_no_numbers_are_refused(ws, tmp_path):
 @pytest.mark.parametrize(
     ("values", "fair"),
     [
-        (pl.Series([1.5, float("nan"), float("inf"), -1.0, None, 1e16], dtype=pl.Float64), {"c0": 1.5, "c4": None}),
+        (
+            pl.Series([1.5, float("nan"), float("inf"), -1.0, None, 1e16], dtype=pl.Float64),
+            {"c0": 1.5, "c4": None},
+        ),
         (pl.Series([1.5, float("inf")], dtype=pl.Float32), {"c0": 1.5}),
         (pl.Series([7, -7, 10**18], dtype=pl.Int64), {"c0": 7.0}),
         (pl.Series(["2.50", "-1.00"]).cast(pl.Decimal(10, 2)), {"c0": 2.5}),
         (pl.Series([True, False]), {}),
     ],
     ids=["float", "float32", "int", "decimal", "boolean"],
-)  # fmt: skip
+)
 def test_numbers_of_parquet_are_read_by_the_same_rule(ws, tmp_path, values, fair):
     rows = pl.DataFrame([{**GOOD, "case_id": f"c{i}"} for i in range(len(values))])
     rows.with_columns(values.alias("exposure")).write_parquet(tmp_path / "d.parquet")
@@ -275,9 +335,16 @@ def test_a_time_that_no_calendar_holds_stays_out_of_the_lake(ws, tmp_path, time)
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("exposure", float("inf")), ("exposure", float("nan")), ("exposure", True), ("exposure", 1e16), ("exposure", "3"),
-     ("decided_at", datetime(1, 1, 1, tzinfo=UTC)), ("decided_at", datetime(2200, 1, 1, tzinfo=UTC))],
-)  # fmt: skip
+    [
+        ("exposure", float("inf")),
+        ("exposure", float("nan")),
+        ("exposure", True),
+        ("exposure", 1e16),
+        ("exposure", "3"),
+        ("decided_at", datetime(1, 1, 1, tzinfo=UTC)),
+        ("decided_at", datetime(2200, 1, 1, tzinfo=UTC)),
+    ],
+)
 def test_a_decision_holds_the_same_rule(name, value):
     row = {**GOOD, "decided_at": datetime(2026, 3, 1, tzinfo=UTC)}
     with pytest.raises(EvenhandError, match=f"case c1: {name} is"):
@@ -286,9 +353,16 @@ def test_a_decision_holds_the_same_rule(name, value):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("confidence", float("nan")), ("confidence", 1.01), ("confidence", True), ("seconds", float("inf")), ("seconds", -1),
-     ("seconds", 1e10), ("seconds", True)],
-)  # fmt: skip
+    [
+        ("confidence", float("nan")),
+        ("confidence", 1.01),
+        ("confidence", True),
+        ("seconds", float("inf")),
+        ("seconds", -1),
+        ("seconds", 1e10),
+        ("seconds", True),
+    ],
+)
 def test_a_ruling_holds_the_same_rule(name, value):
     row = {**RULING, "ruled_at": datetime(2026, 3, 1, tzinfo=UTC)}
     with pytest.raises(EvenhandError, match=f"case c1: {name} is"):
@@ -296,17 +370,29 @@ def test_a_ruling_holds_the_same_rule(name, value):
 
 
 RULING = {
-    "case_id": "c1", "area": "tone", "policy_version": "v1", "label": "clean", "sme_id": "sam",
-    "ruled_at": "2026-03-02T10:00:00Z", "decision_moderator_id": "m1",
-}  # fmt: skip
+    "case_id": "c1",
+    "area": "tone",
+    "policy_version": "v1",
+    "label": "clean",
+    "sme_id": "sam",
+    "ruled_at": "2026-03-02T10:00:00Z",
+    "decision_moderator_id": "m1",
+}
 
 
 def test_rulings_are_kept_as_gold_and_checked(ws, tmp_path):
     store = Store.open(ws.store_url)
     store.add_policy(POLICY, POLICY_TEXT, by="ann")
-    bad = [{**RULING, "error_class": "bogus"}, {**RULING, "confidence": "7"}, {**RULING, "label": "nope"},
-           {**RULING, "ruled_at": "2026-03-02T10:00:00"}, {**RULING, "confidence": "high"},
-           {**RULING, "confidence": float("nan")}, {**RULING, "confidence": True}, {**RULING, "confidence": "0,5"}]  # fmt: skip
+    bad = [
+        {**RULING, "error_class": "bogus"},
+        {**RULING, "confidence": "7"},
+        {**RULING, "label": "nope"},
+        {**RULING, "ruled_at": "2026-03-02T10:00:00"},
+        {**RULING, "confidence": "high"},
+        {**RULING, "confidence": float("nan")},
+        {**RULING, "confidence": True},
+        {**RULING, "confidence": "0,5"},
+    ]
     path = jsonl(tmp_path / "r.jsonl", RULING, *bad)
     report = ingest_rulings(ws, store, path, by="ann")
     assert (report.rows, report.added, report.quarantined) == (9, 1, 8)

@@ -100,9 +100,8 @@ def test_what_is_said_of_a_text_is_true_of_it(text, says, pairs, decided, passes
     after = toy([without(line, against)])[0]
     moved = log_odds(after[None, decided])[0] - log_odds(before[None, decided])[0]
     assert found.gain == pytest.approx(moved) and (found.gain > 0 if against else found.gain == 0)
-    if (
-        against and len(spans) <= 6
-    ):  # then as many words, each chosen for what it moves alone, move no further
+    # no other choice of as many words, each chosen for what it moves alone, moves further
+    if against and len(spans) <= 6:
         alone = log_odds(toy([without(line, [span]) for span in spans])[:, decided])
         if alone.max() - log_odds(before[None, decided])[0] > 0.05:
             best = sorted(np.argsort(-alone, kind="stable")[: len(against)])

@@ -61,9 +61,8 @@ def test_a_day_begins_at_midnight_utc_whatever_zone_the_decision_was_written_in(
 def test_views_weigh_decisions_and_without_any_the_question_is_refused(world, monkeypatch):
     ws, store, _ = world
     drawn = draw(world, budget=900)
-    monkeypatch.setattr(
-        "evenhand.rates.reviewed_frame.frame_hash", lambda _: drawn.frame_hash
-    )  # as if drawn so
+    # as if the frame had been drawn with these views
+    monkeypatch.setattr("evenhand.rates.reviewed_frame.frame_hash", lambda _: drawn.frame_hash)
     rule(world, drawn)
     file = ws.root / drawn.frame_file
     frame = pl.read_parquet(file)
@@ -84,9 +83,8 @@ def test_views_weigh_decisions_and_without_any_the_question_is_refused(world, mo
     seen = estimate_draws(ws, store, Question(weight="exposure")).overall.total
     market = estimate_draws(ws, store, Question(filters={"market": frame["market"][0]})).overall.total
     assert seen.rate == pytest.approx(market.rate)
-    odd = np.where(
-        views, 1.0, np.resize([np.inf, np.nan, -5.0], len(views))
-    )  # as an early lake may hold them
+    # an early lake may hold such views
+    odd = np.where(views, 1.0, np.resize([np.inf, np.nan, -5.0], len(views)))
     frame.with_columns(exposure=pl.Series(odd)).write_parquet(file)
     table = estimate_draws(ws, store, Question(weight="exposure"))
     assert table.overall.total.rate == pytest.approx(market.rate)
@@ -137,9 +135,8 @@ def test_modelled_cells_are_nearer_the_truth_than_thin_direct_rates(world):
 def test_one_item_decided_many_times_widens_the_interval_and_says_so(world, monkeypatch):
     ws, store, _ = world
     drawn = draw(world, budget=600)
-    monkeypatch.setattr(
-        "evenhand.rates.reviewed_frame.frame_hash", lambda _: drawn.frame_hash
-    )  # as if drawn so
+    # as if the frame had been drawn with these views
+    monkeypatch.setattr("evenhand.rates.reviewed_frame.frame_hash", lambda _: drawn.frame_hash)
     rule(world, drawn)
     file = ws.root / drawn.frame_file
     frame, items = pl.read_parquet(file), store.items(drawn.draw_id)
@@ -173,10 +170,17 @@ def _wrong_smes(world, drawn, rng, false_overturn=0.05, missed=0.2):
 
 def _ruling(drawn, item, area, label, at, source="app"):
     return Ruling(
-        case_id=item["case_id"], area=item["area"], policy_version=item["policy_version"], label=label, sme_id="s",
-        ruled_at=at, decision_moderator_id=item["moderator_id"], draw_id=drawn.draw_id, source=source,
+        case_id=item["case_id"],
+        area=item["area"],
+        policy_version=item["policy_version"],
+        label=label,
+        sme_id="s",
+        ruled_at=at,
+        decision_moderator_id=item["moderator_id"],
+        draw_id=drawn.draw_id,
+        source=source,
         error_class=area.error_class(item["label"], label),
-    )  # fmt: skip
+    )
 
 
 def _panel_rules(world, drawn, queue):
@@ -185,13 +189,17 @@ def _panel_rules(world, drawn, queue):
     store.add_rulings(
         [
             _ruling(
-                drawn, row, store.policy(row["policy_version"]).area(row["area"]), row["true_label"],
-                AT + timedelta(days=1, minutes=i), source="panel",
+                drawn,
+                row,
+                store.policy(row["policy_version"]).area(row["area"]),
+                row["true_label"],
+                AT + timedelta(days=1, minutes=i),
+                source="panel",
             )
             for i, row in enumerate(rows)
         ],
         by="test",
-    )  # fmt: skip
+    )
 
 
 def test_a_panel_corrects_what_hasty_smes_got_wrong(world):

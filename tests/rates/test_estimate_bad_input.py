@@ -30,8 +30,14 @@ def with_scores(world, score, model: str = MODEL) -> None:
         rows = pl.read_parquet(file)
         target = score_file(ws, model, file)
         target.parent.mkdir(parents=True, exist_ok=True)
-        made_up = {"predicted_label": pl.col("label"), "p_predicted": 0.5, "p_decided": 0.5, "reasons": pl.lit(""),
-                   "support": pl.lit("good"), "model_version": pl.lit(model)}  # fmt: skip
+        made_up = {
+            "predicted_label": pl.col("label"),
+            "p_predicted": 0.5,
+            "p_decided": 0.5,
+            "reasons": pl.lit(""),
+            "support": pl.lit("good"),
+            "model_version": pl.lit(model),
+        }
         scored = rows.with_columns(pl.Series("p_overturn", score(rows), pl.Float64), **made_up)
         scored.select([pl.col(name).cast(kind) for name, kind in SCORES.items()]).write_parquet(target)
 
@@ -164,10 +170,17 @@ def test_rulings_outside_the_draw_alone_give_no_rate_and_are_counted(world):
         ~pl.col("decision_id").is_in(ids.implode())
     )
     gold = [
-        Ruling(case_id=row["case_id"], area=row["area"], policy_version=row["policy_version"], label=row["label"],
-               sme_id="s", ruled_at=AT, decision_moderator_id=row["moderator_id"])
+        Ruling(
+            case_id=row["case_id"],
+            area=row["area"],
+            policy_version=row["policy_version"],
+            label=row["label"],
+            sme_id="s",
+            ruled_at=AT,
+            decision_moderator_id=row["moderator_id"],
+        )
         for row in other.head(7).iter_rows(named=True)
-    ]  # fmt: skip
+    ]
     world[1].add_rulings(gold, by="test")
     with pytest.raises(EstimateError, match=r"7 rulings on cases that were not drawn cannot tell one"):
         total(world)

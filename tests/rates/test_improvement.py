@@ -18,9 +18,16 @@ from evenhand.statistics.estimator import Estimate
 
 def estimate(errors: float, reviewed: int, population: int = 10_000) -> Estimate:
     return Estimate(
-        rate=errors / reviewed, low=0.0, high=1.0, n_reviewed=reviewed, n_eff=reviewed,
-        errors_found=int(errors), population=population, method="logit-t", status="measured",
-    )  # fmt: skip
+        rate=errors / reviewed,
+        low=0.0,
+        high=1.0,
+        n_reviewed=reviewed,
+        n_eff=reviewed,
+        errors_found=int(errors),
+        population=population,
+        method="logit-t",
+        status="measured",
+    )
 
 
 def test_the_p_value_errs_on_the_side_of_silence_and_is_fishers_for_whole_counts():

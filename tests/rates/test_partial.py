@@ -32,9 +32,12 @@ def drawn(frame, rng):
     place = pareto_draw(pi, rng.random(N))
     rows = frame[place].select("market", "language")
     return rows.with_columns(
-        place=pl.Series(place), position=pl.Series(np.arange(len(place))), take_all=pl.Series(pi[place] >= 1),
-        skipped=False, ruled_label=pl.lit(None, pl.String),
-    )  # fmt: skip
+        place=pl.Series(place),
+        position=pl.Series(np.arange(len(place))),
+        take_all=pl.Series(pi[place] >= 1),
+        skipped=False,
+        ruled_label=pl.lit(None, pl.String),
+    )
 
 
 def ruled(items, done):

@@ -12,17 +12,29 @@ from evenhand.records.ruling import Ruling
 
 def a_decision(**changes) -> Decision:
     plain = {
-        "case_id": "c1", "text": "hello", "language": "en", "market": "US", "queue": "live", "area": "spam",
-        "policy_version": "p/1", "label": "spam", "moderator_id": "m1", "decided_at": datetime(2026, 1, 1, tzinfo=UTC),
-    }  # fmt: skip
+        "case_id": "c1",
+        "text": "hello",
+        "language": "en",
+        "market": "US",
+        "queue": "live",
+        "area": "spam",
+        "policy_version": "p/1",
+        "label": "spam",
+        "moderator_id": "m1",
+        "decided_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
     return Decision(**{**plain, **changes})
 
 
 def a_ruling(**changes) -> Ruling:
     plain = {
-        "case_id": "c1", "area": "spam", "policy_version": "p/1", "label": "spam", "sme_id": "s1",
+        "case_id": "c1",
+        "area": "spam",
+        "policy_version": "p/1",
+        "label": "spam",
+        "sme_id": "s1",
         "ruled_at": datetime(2026, 1, 1, tzinfo=UTC),
-    }  # fmt: skip
+    }
     return Ruling(**{**plain, **changes})
 
 

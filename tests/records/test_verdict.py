@@ -36,9 +36,13 @@ def store(tmp_path):
 
 def a_decision(n: int = 0, moderator: str = "m1", **changes) -> dict:
     values = {
-        "decision_id": decision_id(f"c{n}", "tone", moderator), "case_id": f"c{n}", "area": "tone",
-        "policy_version": "v1", "label": "clean", "moderator_id": moderator,
-    }  # fmt: skip
+        "decision_id": decision_id(f"c{n}", "tone", moderator),
+        "case_id": f"c{n}",
+        "area": "tone",
+        "policy_version": "v1",
+        "label": "clean",
+        "moderator_id": moderator,
+    }
     return {**values, **changes}
 
 
@@ -117,7 +121,8 @@ def test_many_decisions_keep_their_rows_and_order(store):
     assert found.filter(is_settled()).height == 15
 
 
-# --- the table: every kind of ruling through every consumer -------------------------------------------------------------------
+# --- the table: every kind of ruling through every consumer
+# -------------------------------------------------------------------
 
 AGREE, OVERTURN, CLEAN = "the decision's label", "another violating label", "the clean label"
 
@@ -259,10 +264,16 @@ def rules(store, row, drawn, label, **changes):
     """A ruling on a drawn decision, with the error class that its labels tell."""
     area = store.policy(row["policy_version"]).area(row["area"])
     values = {
-        "case_id": row["case_id"], "area": row["area"], "policy_version": row["policy_version"], "label": label,
-        "sme_id": "s", "ruled_at": AT, "decision_moderator_id": row["moderator_id"], "draw_id": drawn.draw_id,
+        "case_id": row["case_id"],
+        "area": row["area"],
+        "policy_version": row["policy_version"],
+        "label": label,
+        "sme_id": "s",
+        "ruled_at": AT,
+        "decision_moderator_id": row["moderator_id"],
+        "draw_id": drawn.draw_id,
         "error_class": area.error_class(row["label"], label),
-    }  # fmt: skip
+    }
     return Ruling(**{**values, **changes})
 
 

@@ -197,8 +197,11 @@ def test_improvement_areas_carry_owner_action_and_verdict(world):
     table = next(table for table in tables(report) if table.key == "areas")
     first = dict(zip([c.name for c in table.columns], table.rows[0], strict=True))
     assert (first["Owner"], first["Cause"], first["Action"], first["Due"]) == (
-        "Lead", "Slip", "calibrate", date(2026, 5, 1),
-    )  # fmt: skip
+        "Lead",
+        "Slip",
+        "calibrate",
+        date(2026, 5, 1),
+    )
     assert (
         record["verdict"] in first["Verdict"]
         and f"{100 * record['difference']:+.1f} points" in first["Verdict"]
@@ -212,10 +215,17 @@ def test_the_method_says_what_was_drawn_and_how(ruled):
     record = report.draws[0].record
     words = draw_words(report.draws[0], report.names)
     for figure in (
-        record.draw_id, f"{record.budget:,} of {record.frame_size:,}", f"seed {record.seed}", f"{record.phi:.1%}",
-        f"{record.kappa:g} (kappa)", f"{record.pi_min:.2g} (pi_min)", f"{record.w_max:.2g} times", record.model_version,
-        *record.policy_versions, "400 of 400",
-    ):  # fmt: skip
+        record.draw_id,
+        f"{record.budget:,} of {record.frame_size:,}",
+        f"seed {record.seed}",
+        f"{record.phi:.1%}",
+        f"{record.kappa:g} (kappa)",
+        f"{record.pi_min:.2g} (pi_min)",
+        f"{record.w_max:.2g} times",
+        record.model_version,
+        *record.policy_versions,
+        "400 of 400",
+    ):
         assert figure in words
 
 

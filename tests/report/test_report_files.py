@@ -193,9 +193,14 @@ def test_the_deck_says_what_a_manager_presents_and_how_it_was_measured(written):
     pages = list(Presentation(files[".pptx"]).slides)
     titles = [page.shapes.title.text_frame.text for page in pages]
     for title in (
-        "How often is moderation wrong?", "In short", "Error rate by market", "By market and area", "Improvement areas",
-        "What is confused with what", "How it was measured",
-    ):  # fmt: skip
+        "How often is moderation wrong?",
+        "In short",
+        "Error rate by market",
+        "By market and area",
+        "Improvement areas",
+        "What is confused with what",
+        "How it was measured",
+    ):
         assert title in titles
     assert any("never netted" in title for title in titles)
     for page in pages:
@@ -266,7 +271,8 @@ def test_precision_and_recall_are_the_same_in_sheet_page_slide_and_table(written
             (row,) = [r for r in table if (r["language"], r["measure"]) == (language, measure)]
             assert int(row["n_reviewed"]) == scope.rates.total.n_reviewed
             at = heads.index(measure.capitalize())
-            on_page = shown[[f"“Accuracy of the automated means - {measure.capitalize()}”" in h for h in page[0]].index(True)]  # fmt: skip
+            asked = f"“Accuracy of the automated means - {measure.capitalize()}”"
+            on_page = shown[[asked in h for h in page[0]].index(True)]
             assert [float(row[end]) for end in ("low", "high")] == pytest.approx([one.low, one.high])
             assert cells[at + 1 : at + 3] == pytest.approx([one.low, one.high])
             ends = f"{one.low:.1%} to {one.high:.1%}"

@@ -191,9 +191,8 @@ def test_views_are_refused_where_no_decision_carries_any(world, capsys, tmp_path
     rule(world, drawn)
     file = world[0].root / drawn.frame_file
     pl.read_parquet(file).with_columns(exposure=pl.lit(None, pl.Float64)).write_parquet(file)
-    monkeypatch.setattr(
-        "evenhand.rates.reviewed_frame.frame_hash", lambda _: drawn.frame_hash
-    )  # as if drawn so
+    # as if the frame had been drawn with these views
+    monkeypatch.setattr("evenhand.rates.reviewed_frame.frame_hash", lambda _: drawn.frame_hash)
     root = ["-w", str(world[0].root)]
     assert main([*root, "report", "--out", str(tmp_path / "r.csv"), "--weight", "exposure"]) == 2
     assert "no decision carries its views (column exposure)" in capsys.readouterr().err
@@ -288,8 +287,9 @@ def test_the_accuracy_of_human_reviewers_is_stated_as_far_as_it_is_known(panelle
     )
     over = both.filter(pl.col("label") != pl.col("decided"))
     assert (found.overturns, found.overturns_upheld) == (
-        over.height, over.filter(pl.col("label") == pl.col("label_p")).height,
-    )  # fmt: skip
+        over.height,
+        over.filter(pl.col("label") == pl.col("label_p")).height,
+    )
 
 
 def test_each_frame_is_read_once_for_the_period_and_once_for_the_one_before(panelled, monkeypatch):

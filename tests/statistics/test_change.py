@@ -9,9 +9,16 @@ from evenhand.statistics.estimator import Estimate, domain_totals, estimates
 
 def an_estimate(**changes):
     fields = {
-        "rate": 0.05, "low": 0.03, "high": 0.08, "n_reviewed": 300, "n_eff": 300.0, "errors_found": 15,
-        "population": 9_000, "method": "logit-t", "status": "measured",
-    }  # fmt: skip
+        "rate": 0.05,
+        "low": 0.03,
+        "high": 0.08,
+        "n_reviewed": 300,
+        "n_eff": 300.0,
+        "errors_found": 15,
+        "population": 9_000,
+        "method": "logit-t",
+        "status": "measured",
+    }
     return Estimate(**{**fields, **changes})
 
 

@@ -23,7 +23,14 @@ from evenhand.workspace.lake import decision_files
 
 
 def an_estimate(rate, low, high, **changes):
-    plain = {"n_reviewed": 300, "n_eff": 300.0, "errors_found": 20, "population": 9_000, "method": "logit-t", "status": "measured"}  # fmt: skip
+    plain = {
+        "n_reviewed": 300,
+        "n_eff": 300.0,
+        "errors_found": 20,
+        "population": 9_000,
+        "method": "logit-t",
+        "status": "measured",
+    }
     return Estimate(rate=rate, low=low, high=high, **{**plain, **changes})
 
 
@@ -142,10 +149,19 @@ def indicators(p, pi, sample, domain, acts, wrong):
     for code, domains in ((np.zeros(len(p), np.int64), 1), (domain, len(SHARES))):
         share = np.bincount(code, acts) / np.bincount(code)
         over, under = (
-            estimates(domain_totals(p, pi, sample, (wrong & can)[sample].astype(float), domain=code, domains=domains,
-                                    possible=can))
+            estimates(
+                domain_totals(
+                    p,
+                    pi,
+                    sample,
+                    (wrong & can)[sample].astype(float),
+                    domain=code,
+                    domains=domains,
+                    possible=can,
+                )
+            )
             for can in (acts, ~acts)
-        )  # fmt: skip
+        )
         found += [
             (precision(a, o), recall(a, o, u)) for a, o, u in zip(share.tolist(), over, under, strict=True)
         ]

@@ -137,8 +137,17 @@ def test_recalibration_always_ends_in_finite_numbers(rows):
 
 
 def test_an_estimate_speaks():
-    e = Estimate(rate=0.082, low=0.06, high=0.11, n_reviewed=300, n_eff=400.0, errors_found=90, population=9,
-                 method="logit-t", status="measured")  # fmt: skip
+    e = Estimate(
+        rate=0.082,
+        low=0.06,
+        high=0.11,
+        n_reviewed=300,
+        n_eff=400.0,
+        errors_found=90,
+        population=9,
+        method="logit-t",
+        status="measured",
+    )
     assert str(e) == "8.2% (6.0% to 11.0%, 300 reviewed)"
 
 
@@ -158,8 +167,11 @@ def test_the_interval_covers_as_often_as_promised(scenario):
     covered, width, plain = [], [], []
     for _ in range(6):
         q, _ = a_population(rng, 20_000, skill=1.8)
-        p = {"calibrated": q, "overconfident": expit(logit(q.mean()) + 1.8 * (logit(q) - logit(q.mean()))),
-             "blind": q}[scenario]  # fmt: skip
+        p = {
+            "calibrated": q,
+            "overconfident": expit(logit(q.mean()) + 1.8 * (logit(q) - logit(q.mean()))),
+            "blind": q,
+        }[scenario]
         truth = np.where(q < np.median(q), q + 0.04, q) if scenario == "blind" else q
         y = (rng.random(len(q)) < truth).astype(float)
         pi = Design(p, 500).probabilities(Design(p, 500).phi(1.0))

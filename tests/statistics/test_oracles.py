@@ -223,11 +223,12 @@ def test_codes_tell_apart_exactly_what_differs(seed):
 def a_table(rng, n):
     return pl.DataFrame(
         {
-            "market": rng.choice(["ID", "TH", "US"], n), "area": rng.choice(["spam", "privacy"], n),
+            "market": rng.choice(["ID", "TH", "US"], n),
+            "area": rng.choice(["spam", "privacy"], n),
             "queue": pl.Series(rng.choice(["live", "video", ""], n)).replace("", None),
             "inside": rng.random(n) < 0.8,
         }
-    )  # fmt: skip
+    )
 
 
 # ---- other people's code

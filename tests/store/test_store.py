@@ -102,8 +102,17 @@ def test_history_cannot_be_changed(drawn, table, verb):
     drawn.record_live("evenhand-1", "v1", by="ann", at=NOON)
     drawn.open_improvement({"market": "TH"}, {"rate": 0.2}, by="ann", at=NOON)
     drawn.take_item("d1", User(user_id="sam", role="sme"), at=NOON)
-    column = {"improvement_events": "kind='x'", "assignments": "sme_id='x'", "skip_undos": "by='x'", "ruling_undos": "by='x'", "live_models": "note='x'", "audit": "subject='x'", "drawn_items": "pi=1",
-              "draws": "created_at=created_at", "rulings": "label='x'"}[table]  # fmt: skip
+    column = {
+        "improvement_events": "kind='x'",
+        "assignments": "sme_id='x'",
+        "skip_undos": "by='x'",
+        "ruling_undos": "by='x'",
+        "live_models": "note='x'",
+        "audit": "subject='x'",
+        "drawn_items": "pi=1",
+        "draws": "created_at=created_at",
+        "rulings": "label='x'",
+    }[table]
     column = column.replace("by=", '"by"=')
     with pytest.raises(DBAPIError, match="append-only"), drawn.engine.begin() as connection:
         connection.execute(text(verb.format(table, column)))

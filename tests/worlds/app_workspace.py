@@ -64,15 +64,24 @@ def _card(row: dict) -> dict:
     spans = [{"start": a, "end": b, "weight": 1.0, "flip": False} for a, b in found[:1]]
     spans += [{"start": a, "end": b, "weight": 0.5, "flip": True} for a, b in found[2:3]]
     near = {
-        "case_id": "c9", "text": "a precedent text", "language": "en", "market": "US", "label": row["label"],
-        "policy_version": row["policy_version"], "ruled_at": "2026-02-01T00:00:00+00:00", "similarity": 0.9,
+        "case_id": "c9",
+        "text": "a precedent text",
+        "language": "en",
+        "market": "US",
+        "label": row["label"],
+        "policy_version": row["policy_version"],
+        "ruled_at": "2026-02-01T00:00:00+00:00",
+        "similarity": 0.9,
         "agrees_with_decision": True,
-    }  # fmt: skip
+    }
     return {
         "sentence": f"Decided {row['label']}; the text reads like {row['predicted_label']} (80%)",
-        "predicted_label": row["predicted_label"], "p_predicted": 0.8,
-        "spans": spans, "flip": {"label": row["label"], "p": 0.6}, "precedents": [near],
-    }  # fmt: skip
+        "predicted_label": row["predicted_label"],
+        "p_predicted": 0.8,
+        "spans": spans,
+        "flip": {"label": row["label"], "p": 0.6},
+        "precedents": [near],
+    }
 
 
 def app_workspace(
@@ -84,7 +93,8 @@ def app_workspace(
 ) -> tuple[Workspace, Store]:
     """The sample policies and 2,000 synthetic decisions, or `policies` and the decisions as `change` leaves them.
 
-    Users of every role (and `sme-sa`, who sees market SA only); an early draw fully ruled, a late one open."""
+    Users of every role (and `sme-sa`, who sees market SA only); an early draw fully ruled, a late one open.
+    """
     ws = create_workspace(root / "workspace")
     store = Store.open(ws.store_url)
     for policy, text in policies or sample_policies():
@@ -105,9 +115,14 @@ def app_workspace(
     for file in decision_files(ws):
         rows = pl.read_parquet(file)
         scores = rows.with_columns(
-            pl.Series("p_overturn", rng.beta(1, 9, rows.height)), predicted_label=pl.lit("no_violation"),
-            p_predicted=pl.lit(0.5), p_decided=pl.lit(0.5), reasons=pl.lit("made up"), support=pl.lit("good"), model_version=pl.lit(MODEL),
-        )  # fmt: skip
+            pl.Series("p_overturn", rng.beta(1, 9, rows.height)),
+            predicted_label=pl.lit("no_violation"),
+            p_predicted=pl.lit(0.5),
+            p_decided=pl.lit(0.5),
+            reasons=pl.lit("made up"),
+            support=pl.lit("good"),
+            model_version=pl.lit(MODEL),
+        )
         target = score_file(ws, MODEL, file)
         target.parent.mkdir(parents=True, exist_ok=True)
         scores.select(SCORES.names()).write_parquet(target)
@@ -117,9 +132,14 @@ def app_workspace(
     _rule_all(store, early.draw_id)
     late = datetime(2026, 3, 23).date()
     make_draw(
-        ws, store, budget=40, since=late, at=AT + timedelta(hours=1),
-        explain=lambda frame: [_card(row) for row in frame.iter_rows(named=True)], **plain,
-    )  # fmt: skip
+        ws,
+        store,
+        budget=40,
+        since=late,
+        at=AT + timedelta(hours=1),
+        explain=lambda frame: [_card(row) for row in frame.iter_rows(named=True)],
+        **plain,
+    )
     return ws, store
 
 
@@ -134,9 +154,15 @@ def _rule_all(store: Store, draw_id: str) -> None:
         )
         rulings.append(
             Ruling(
-                case_id=item["case_id"], area=item["area"], policy_version=item["policy_version"], label=label,
-                sme_id="sme", ruled_at=AT + timedelta(minutes=i), decision_moderator_id=item["moderator_id"],
-                draw_id=draw_id, error_class=area.error_class(item["label"], label),
+                case_id=item["case_id"],
+                area=item["area"],
+                policy_version=item["policy_version"],
+                label=label,
+                sme_id="sme",
+                ruled_at=AT + timedelta(minutes=i),
+                decision_moderator_id=item["moderator_id"],
+                draw_id=draw_id,
+                error_class=area.error_class(item["label"], label),
             )
-        )  # fmt: skip
+        )
     store.add_rulings(rulings, by="test")

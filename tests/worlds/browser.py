@@ -33,8 +33,9 @@ IN_A_BROWSER = [
 PATIENCE = 60_000  # milliseconds: a busy machine draws slowly
 expect.set_options(timeout=PATIENCE)
 
-# Everything that a page still has to do before it may be looked at or typed into: connect, run its script, replace what is stale or a
-# placeholder, load its letters, draw its charts; and then stand still for STILL milliseconds.
+# Everything that a page still has to do before it may be looked at or typed into: connect, run its script,
+# replace what is stale or a placeholder, load its letters, draw its charts; and then stand still for STILL
+# milliseconds.
 STILL = 400
 SETTLED = """still => {
   const app = document.querySelector(".stApp");
@@ -91,9 +92,13 @@ class Server:
         self.log = root.parent / "sockets.log"
         guarded = os.pathsep.join([str(ROOT / "tests" / "guard"), str(ROOT)])
         self.process = subprocess.Popen(
-            call, cwd=ROOT, env={**os.environ, "PYTHONPATH": guarded, "EVENHAND_SOCKET_LOG": str(self.log)},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+            call,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": guarded, "EVENHAND_SOCKET_LOG": str(self.log)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         deadline = time.monotonic() + 60
         while True:
             try:

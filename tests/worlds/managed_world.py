@@ -29,6 +29,12 @@ def managed_world(root: Path, truth: Path) -> tuple[Workspace, Store]:
         )
     area = find_areas(ws, store)[0][-1]
     store.open_improvement(
-        area.where, vars(area.rate), by="management", at=scored_world.AT, owner="Lina", due="2026-05-01", action=ACTION
-    )  # fmt: skip
+        area.where,
+        vars(area.rate),
+        by="management",
+        at=scored_world.AT,
+        owner="Lina",
+        due="2026-05-01",
+        action=ACTION,
+    )
     return ws, store

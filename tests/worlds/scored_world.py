@@ -33,9 +33,14 @@ def build(root, truth):
         wrong = (rows["label"] != rows["true_label"]).to_numpy()
         p = 1 / (1 + np.exp(-(-3.2 + 2.2 * wrong + rng.normal(0, 1, rows.height))))
         scores = rows.with_columns(
-            pl.Series("p_overturn", p), predicted_label="label", p_predicted=0.5, p_decided=0.5,
-            reasons=pl.lit("made up"), support=pl.lit("good"), model_version=pl.lit(MODEL),
-        )  # fmt: skip
+            pl.Series("p_overturn", p),
+            predicted_label="label",
+            p_predicted=0.5,
+            p_decided=0.5,
+            reasons=pl.lit("made up"),
+            support=pl.lit("good"),
+            model_version=pl.lit(MODEL),
+        )
         target = score_file(ws, MODEL, file)
         target.parent.mkdir(parents=True, exist_ok=True)
         scores.select(
@@ -58,11 +63,16 @@ def rule(world, drawn, take=None, **changes):
     for i, item in enumerate(items.head(take or items.height).iter_rows(named=True)):
         area = store.policy(item["policy_version"]).area(item["area"])
         fields = {
-            "case_id": item["case_id"], "area": item["area"], "policy_version": item["policy_version"],
-            "label": item["true_label"], "sme_id": "s", "ruled_at": AT + timedelta(minutes=i),
-            "decision_moderator_id": item["moderator_id"], "draw_id": drawn.draw_id,
+            "case_id": item["case_id"],
+            "area": item["area"],
+            "policy_version": item["policy_version"],
+            "label": item["true_label"],
+            "sme_id": "s",
+            "ruled_at": AT + timedelta(minutes=i),
+            "decision_moderator_id": item["moderator_id"],
+            "draw_id": drawn.draw_id,
             "error_class": area.error_class(item["label"], item["true_label"]),
-        }  # fmt: skip
+        }
         rulings.append(Ruling(**{**fields, **changes}))
     store.add_rulings(rulings, by="test")
 
