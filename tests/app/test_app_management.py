@@ -241,7 +241,7 @@ def test_before_the_first_ruling_the_batch_is_shown_and_no_rate(tmp_path, truth,
         0
     ].value and "0 ruled · 0 skipped · 50 open of 50" in html(at)
     assert "%" not in html(at)
-    assert rate_words.as_typed("Batch of 1 Apr 2026, 00:00 · 50 cases · not in the rates") in [
+    assert text.as_typed("Batch of 1 Apr 2026, 00:00 · 50 cases · not in the rates") in [
         e.label for e in opened(world, "method").expander
     ]
 
@@ -597,4 +597,4 @@ def test_the_plan_says_when_the_model_will_not_help(tmp_path, truth, opened):
     for file in ws.scores_dir.rglob("*.parquet"):
         pl.read_parquet(file).with_columns(p_overturn=pl.lit(0.1)).write_parquet(file)
     said = " ".join(e.value for e in opened((ws, store), "plan").markdown)
-    assert rate_words.as_typed("All scores are equal: the model tells nothing apart") in said
+    assert text.as_typed("All scores are equal: the model tells nothing apart") in said

@@ -21,7 +21,7 @@ from evenhand.report.narrative import narrative
 from evenhand.report.tables import tables
 from evenhand.report.write import writer_for
 from evenhand.synthetic.sample_policies import sample_policies
-from evenhand.wording.words import Names, shown, within
+from evenhand.wording.words import Names, points, shown, within
 
 CUT = date(2026, 2, 16)
 OUTCOMES = ("total", "over_enforcement", "under_enforcement", "wrong_policy", "policy_unclear")
@@ -48,7 +48,7 @@ def same(rates, others):
 
 @pytest.fixture
 def ruled(world):
-    rule(world, draw(world, budget=400))
+    rule(world, draw(world, budget=600))
     return world
 
 
@@ -203,8 +203,7 @@ def test_improvement_areas_carry_owner_action_and_verdict(world):
         date(2026, 5, 1),
     )
     assert (
-        record["verdict"] in first["Verdict"]
-        and f"{100 * record['difference']:+.1f} points" in first["Verdict"]
+        record["verdict"] in first["Verdict"] and f"{points(record['difference'])} points" in first["Verdict"]
     )
     assert table.rows[-1][1] == "closed: merged" and 0.2 in table.rows[-1]
     assert any("taken up: 2, 1 of them open, 1 measured again" in sentence for sentence in narrative(report))
@@ -224,7 +223,7 @@ def test_the_method_says_what_was_drawn_and_how(ruled):
         f"{record.w_max:.2g} times",
         record.model_version,
         *record.policy_versions,
-        "400 of 400",
+        "600 of 600",
     ):
         assert figure in words
 
@@ -308,7 +307,7 @@ def test_areas_and_labels_have_the_titles_of_the_newest_policy_of_the_period(wor
     later = text.replace("2026-02", "2026-09").replace("name: scam", "name: advance_fee")
     later = later.replace("title: Scam\n", "title: Fee before a prize\n")
     store.add_policy(*titled(later, "Junk of next autumn", "Trading follows"), by="test")
-    rule(world, draw(world, budget=400))
+    rule(world, draw(world, budget=600))
     report = made(world)
     assert set(report.policy_versions) == {"short-video/2026-01", "short-video/2026-02"}
     assert report.names.value("area", "spam") == "Spam and scams"

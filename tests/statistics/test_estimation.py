@@ -110,8 +110,8 @@ def test_thin_evidence_is_called_unknown():
 
 def test_a_sure_model_does_not_replace_rulings():
     """The likely errors are all reviewed, the model vouches for the rest: a large effective number from ten rulings."""
-    p = np.r_[np.full(10, 0.9), np.full(290, 0.001), np.full(20_000, 0.01)]
-    pi = np.r_[np.ones(10), np.full(20_290, 0.02)]
+    p = np.r_[np.full(10, 0.9), np.full(290, 0.0005), np.full(20_000, 0.01)]
+    pi = np.r_[np.ones(10), np.full(20_290, 0.025)]
     cell = np.r_[np.zeros(300, int), np.ones(20_000, int)]
     s = np.r_[np.arange(10), np.arange(300, 700)]
     y = np.r_[np.ones(9), 0.0, np.arange(400) % 50 == 0].astype(float)
