@@ -36,6 +36,7 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini
 
 # Chromium and PostgreSQL come from Debian where we may install; elsewhere those tests skip and say so.
 system-packages:

@@ -1,9 +1,11 @@
-"""Are planted near-duplicates found, and how fast? Typos, emoji, spacing, word swaps, elongations, look-alikes in four scripts.
+"""Measures how many planted near-duplicates are found, and how fast.
+
+The copies have typos, emoji, spaces, swapped words, long letters or look-alikes, in four scripts.
 
     python benchmarks/conflicts.py [--rows 100000] [--json OUT]
 
-Texts are random sentences of invented word lists, so no two of them are alike unless planted. A pair counts
-as found if both texts end in one group; a pair of different texts in one group counts against precision.
+Texts are random sentences of invented words, so two texts are alike only if they were planted. A pair is
+found if both texts are in one group. A pair of different texts in one group lowers precision.
 """
 
 from __future__ import annotations
@@ -29,14 +31,14 @@ COPIES = 3  # altered copies of a planted text
 
 
 def words_of(script: str, rng: np.random.Generator) -> list[str]:
-    """Invented words: of the product's own sentences, and random pairs of characters for Han."""
+    """Invented words: from the product's own sentences, and for Han random pairs of characters."""
     if script == "han":
         return ["".join(rng.choice(list(HAN), 2)) for _ in range(400)]
     language = {"latin": "es", "arabic": "ar", "thai": "th"}[script]
     kinds = phrases()[language]["kinds"]
     text = " ".join(sentence for sentences in kinds.values() for sentence in sentences)
     text = text.replace("{t}", " ").replace("{n}", " ")
-    if script == "thai":  # no spaces between words: pieces of five characters stand for words
+    if script == "thai":  # there are no spaces between words: pieces of five characters serve as words
         joined = text.replace(" ", "")
         return [joined[i : i + 5] for i in range(0, len(joined) - 5, 5)]
     return sorted(set(text.replace(",", " ").split()))
@@ -48,45 +50,45 @@ def sentence(words: list[str], script: str, rng: np.random.Generator) -> list[st
 
 
 def spoken(words: list[str], script: str) -> str:
-    """Words as text."""
+    """The words joined into a text."""
     return ("" if script in ("thai", "han") else " ").join(words)
 
 
 def typo(words: list[str], script: str, rng: np.random.Generator) -> str:
-    """One character dropped or doubled away."""
+    """One character is dropped."""
     text = spoken(words, script)
     at = int(rng.integers(1, len(text)))
     return text[:at] + text[at + 1 :]
 
 
 def emoji(words: list[str], script: str, rng: np.random.Generator) -> str:
-    """Emoji at the end and in between."""
+    """Emoji are added at the end and between words."""
     at = int(rng.integers(1, len(words)))
     return spoken(words[:at], script) + " 😂🔥 " + spoken(words[at:], script) + "🙏🙏"
 
 
 def spacing(words: list[str], script: str, rng: np.random.Generator) -> str:
-    """A space inside a word, and a full stop."""
+    """A space inside a word and a full stop are added."""
     text = spoken(words, script)
     at = int(rng.integers(1, len(text)))
     return text[:at] + " . " + text[at:]
 
 
 def swap(words: list[str], script: str, rng: np.random.Generator) -> str:
-    """Two neighbours change places."""
+    """Two neighbouring words change places."""
     at = int(rng.integers(0, len(words) - 1))
     return spoken([*words[:at], words[at + 1], words[at], *words[at + 2 :]], script)
 
 
 def elongated(words: list[str], script: str, rng: np.random.Generator) -> str:
-    """A character drawn out, and shouting."""
+    """A character is repeated, and the text is in capitals."""
     text = spoken(words, script)
     at = int(rng.integers(0, len(text)))
     return (text[: at + 1] + text[at] * 4 + text[at + 1 :]).upper()
 
 
 def look_alike(words: list[str], script: str, rng: np.random.Generator) -> str:
-    """Letters of another script, digits for letters (Latin only; elsewhere full width signs)."""
+    """Cyrillic letters and digits replace Latin letters; every text ends in full-width signs."""
     text = spoken(words, script)
     return text.replace("a", "а").replace("e", "3").replace("o", "о") + "！！"
 
@@ -102,7 +104,10 @@ CHANGES: dict[str, Callable[[list[str], str, np.random.Generator], str]] = {
 
 
 def make(rows: int, seed: int) -> tuple[list[str], list[int], list[str]]:
-    """Texts, the planted group of each, and how it was changed; a tenth of the texts are planted originals or copies."""
+    """Texts, the planted group of each, and how each was changed.
+
+    A tenth of the texts are planted originals or copies.
+    """
     rng = np.random.default_rng(seed)
     scripts = ("latin", "arabic", "thai", "han")
     vocabulary = {script: words_of(script, rng) for script in scripts}

@@ -1,9 +1,9 @@
-"""How often the interval of the loop holds the true rate: the loop with a model that is not fine-tuned, over many seeds.
+"""Measures how often the interval of the loop holds the true rate, over many seeds.
 
     python benchmarks/coverage.py --data FILE --workspace DIR --json OUT [--seeds 20]
 
-Each seed draws other votes, rulings and review batches. Seeds that are done are kept in OUT and not run
-again.
+The model is not fine-tuned. Each seed draws other votes, rulings and review batches. Finished seeds are kept
+in OUT and not run again.
 """
 
 from __future__ import annotations

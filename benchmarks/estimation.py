@@ -1,16 +1,17 @@
-"""Do the draws find errors and are the intervals honest? A simulation on the code that users run.
+"""Simulates draws with the code that users run: do they find errors, and are the intervals honest?
 
-    python benchmarks/estimation.py [--quick] [--json OUT] [--cache FOLDER] [--pops 20] [--reps 60] [--procs 2]
+    python benchmarks/estimation.py [--quick] [--json OUT] [--cache FOLDER] [--pops 20] [--reps 60]
+        [--procs 2]
 
-Simulated weeks of 150,000 decisions in 40 cells (8 markets, 5 policies), drawn by
-`evenhand.statistics.design` and estimated by `evenhand.statistics.estimator`, against a simple random sample
-of the same size with Wilson's interval. The truth is the error rate of the simulated week itself. Ratios and
-coverages are means over populations; each population is drawn `--reps` times. A run that was cut goes on
-where it stopped if it is given the same --cache; --json is rewritten after every population.
+A simulated week has 150,000 decisions in 40 cells (8 markets, 5 policies). `evenhand.statistics.design` draws
+and `evenhand.statistics.estimator` estimates. The reference is a simple random sample of the same size with
+Wilson's interval. The truth is the error rate of the simulated week. Ratios and coverages are means over
+populations; each population is drawn `--reps` times. An interrupted run with the same --cache continues where
+it stopped; --json is rewritten after every population.
 
-What the model is worth differs by scenario: cal (p calibrated), over (overconfident), cellbias (wrong level
-in each cell), shift (two of five policies: three times the errors, and the ranking mostly lost), blind (the
-same two policies: new errors just where p is lowest).
+The quality of the model differs by scenario: cal (p calibrated), over (overconfident), cellbias (wrong level
+in each cell), shift (two of five policies have three times the errors, and the ranking is mostly lost), blind
+(the same two policies have new errors where p is lowest).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ from evenhand.statistics import (
 from evenhand.statistics.estimator import domain_totals
 
 AUROCS = (0.75, 0.90)
-EXTRA_BUDGET = 500  # of the extras; kappa = 1
+EXTRA_BUDGET = 500  # budget of the extras; kappa = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Settings:
 
 
 def simulate(task: tuple[str, float, int], settings: Settings) -> dict[str, Any]:
-    """All budgets and designs on one population."""
+    """Run all budgets and designs on one population."""
     scenario, auroc, pop = task
     week = population(np.random.default_rng([settings.seed, pop]), scenario, auroc, settings.decisions)
     key = [settings.seed, pop, SCENARIOS.index(scenario), round(100 * auroc), 1]
@@ -84,7 +85,7 @@ def simulate(task: tuple[str, float, int], settings: Settings) -> dict[str, Any]
 
 
 def simulate_extra(task: Task, settings: Settings, name: str) -> dict[str, Any]:
-    """One of the EXTRAS on one population."""
+    """Run one of the EXTRAS on one population."""
     scenario, auroc, pop = task
     week = population(np.random.default_rng([settings.seed, pop]), scenario, auroc, settings.decisions)
     rng = np.random.default_rng([settings.seed, pop, 2, list(EXTRAS).index(name)])
@@ -92,7 +93,8 @@ def simulate_extra(task: Task, settings: Settings, name: str) -> dict[str, Any]:
     return dict(EXTRAS[name][0](week, n, settings.reps, rng))
 
 
-#: What a simulated draw and its estimate rest on. Other code of these modules may change without a new run.
+#: The code that a simulated draw and its estimate use. Other code of these modules may change without a new
+#: run.
 MEASURED_CODE = {
     belief: ("BELIEF", "believed"),
     design: ("capped", "Design", "_highest", "_EDGE", "PHI_MAX"),
@@ -116,7 +118,7 @@ MEASURED_CODE = {
     intervals: ("wilson_rate", "logit_t"),
     ridge_logistic: ("ridge_logistic", "_ROUNDS", "_SMALL"),
 }
-#: And an extra besides.
+#: The code that an extra uses in addition.
 EXTRA_CODE = MEASURED_CODE | {
     small_area: ("in_bins", "modelled_rates", "_design", "_fit", "_KINDS"),
     second_phase: ("panel_chance", "second_phase", "PANEL_SHARE"),
@@ -125,7 +127,7 @@ EXTRA_CODE = MEASURED_CODE | {
 
 
 def code_mark(code: dict[ModuleType, tuple[str, ...]] = MEASURED_CODE) -> str:
-    """Names the product code that is measured, without its comments: a result of other code is not taken from the cache."""
+    """A hash of the measured product code, without comments: a cached result of other code is not used."""
     text = ""
     for module, names in code.items():
         source = {
@@ -153,11 +155,10 @@ def _bare(node: ast.stmt) -> ast.stmt:
 
 
 def results(settings: Settings, cache: Path | None, procs: int) -> Iterator[tuple[Task, str, Any]]:
-    """Each result as it is ready: its task, "" or the name of an extra, and what was found; those in `cache` first.
+    """Yield each result when it is ready: its task, "" or the name of an extra, and what was found.
 
-    With `procs` 0 only those in `cache`.
-
-    All scenarios of a population come before the next population, and the extras after all plain results.
+    Results in `cache` come first; with `procs` 0 only those. All scenarios of a population come before the
+    next population, and the extras come after all plain results.
     """
     numbers = f"{settings.decisions}-{settings.reps}-{'-'.join(map(str, settings.budgets))}-{settings.seed}"
 
@@ -193,7 +194,7 @@ def _run(settings: Settings, task: Task, name: str) -> dict[str, Any]:
 
 
 def top_k_is_refused() -> bool:
-    """Whether an error rate from a list of the highest scores is refused."""
+    """Whether the product refuses an error rate from a list of the highest scores."""
     p = np.linspace(0.01, 0.9, 1_000)
     pi = (np.arange(1_000) >= 950).astype(float)
     try:
@@ -204,7 +205,7 @@ def top_k_is_refused() -> bool:
 
 
 def without_nan(value: Any) -> Any:
-    """The same with null for NaN: JSON knows no NaN (a standard error from one population)."""
+    """The same with null for NaN (a standard error from one population), because JSON has no NaN."""
     if isinstance(value, dict):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,8 +1,9 @@
-"""Writes the tables of `docs/estimation-report.md` from the JSON of `benchmarks/estimation.py`; the prose stays as it is.
+"""Writes the tables of `docs/estimation-report.md` from the JSON of `benchmarks/estimation.py`.
 
     python benchmarks/estimation_report.py JSON [docs/estimation-report.md]
 
-Everything between the two marks in the document is replaced. Without a document the tables are printed.
+It replaces everything between the two marks in the document; the prose does not change. Without a document
+it prints the tables.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def _se(row: Mapping[str, Any], name: str) -> str:
 
 
 def run_of(out: Mapping[str, Any]) -> str:
-    """What was run, on what, and how far it came."""
+    """What was run, on which machine, and how much of it is done."""
     asked, done = out["settings"], out["done"]
     reps = min(row["populations"] for row in out["lines"].values()) * asked["reps"]
     extras = min((row["populations"] for row in out["extras"].values()), default=0) * asked["reps"]
@@ -61,7 +62,7 @@ def run_of(out: Mapping[str, Any]) -> str:
 
 
 def targets_of(out: Mapping[str, Any]) -> str:
-    """Each target, what was got and which line decides it."""
+    """Each target, its value, and the scenario that decides it."""
     rows, missed = [], []
     for row in out["targets"]:
         measure, sign, limit = row["target"].split(" ")
@@ -92,7 +93,7 @@ def targets_of(out: Mapping[str, Any]) -> str:
 
 
 def coverage_of(lines: Lines, aurocs: Sequence[str], budgets: Sequence[str]) -> str:
-    """Coverage by design and scenario, one table a budget."""
+    """Coverage by design and scenario, one table per budget."""
     parts = []
     for budget in budgets:
         rows = []
@@ -200,7 +201,7 @@ def bias_of(lines: Lines) -> str:
 
 
 def tables(out: Mapping[str, Any]) -> str:
-    """All of the generated part."""
+    """The whole generated part."""
     lines = out["lines"]
     aurocs = sorted({key.split("/")[1] for key in lines})
     budgets = sorted({key.split("/")[2] for key in lines}, key=lambda name: int(name[1:]))

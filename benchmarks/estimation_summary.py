@@ -1,4 +1,4 @@
-"""What a simulation found: means over populations with their standard errors, and which targets are met."""
+"""Summarises a simulation: means over populations with standard errors, and which targets are met."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ Task = tuple[str, float, int]  # scenario, AUROC, population
 
 
 def headline(lines: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """By scenario: coverage, width and yield of the default design at AUROC .90 and 500 reviews (else what there is)."""
+    """Coverage, width and yield of the default design by scenario.
+
+    They are for AUROC .90 and 500 reviews if the run has those; else for what it has.
+    """
     wanted = ("0.90", "n500")
     have = {(key.split("/")[1], key.split("/")[2]) for key in lines}
     auroc, budget = wanted if wanted in have else max(have)
@@ -51,7 +54,7 @@ def _error(values: Floats) -> float:
 
 
 def summary(found: dict[Task, Any]) -> dict[str, dict[str, float]]:
-    """Per scenario, AUROC, budget and design: means over the populations, and standard errors where they matter."""
+    """Means over populations by scenario, AUROC, budget and design; standard errors where they matter."""
     grouped: dict[str, list[tuple[Any, Any]]] = {}
     models: dict[str, list[float]] = {}
     for (scenario, auroc, _), result in sorted(found.items()):
@@ -102,7 +105,7 @@ def _entry(pairs: list[tuple[Any, Any]]) -> dict[str, float]:
     }
 
 
-#: What is promised: (design, measure, scenarios, ">=" or "<=", limit by AUROC). From the design's simulation.
+#: The targets: (design, measure, scenarios, ">=" or "<=", limit by AUROC). From the design's simulation.
 TARGETS: tuple[tuple[str, str, str, str, dict[str, float]], ...] = (
     ("every", "coverage", "worst", ">=", {"0.75": 0.93, "0.90": 0.93}),
     ("kappa1", "coverage", "worst", ">=", {"0.75": 0.935, "0.90": 0.935}),

@@ -1,26 +1,27 @@
-"""Do the marked words carry the flag? What their deletion moves, against peers that delete as many words.
+"""Measures whether the marked words carry the flag: what their deletion moves, beside peers.
 
     python benchmarks/explanations.py --data DIR --workspace DIR --json OUT [--cases 100] [--quick]
 
-Six public sets in six languages. A model of each is trained through `benchmarks/loop.py` (1,500 or 3,000
-rows, half of them ruled, 2 epochs; kept in the workspace folder and used again). The cases are the decisions
-with the highest `p_overturn` among those whose ruling no model has seen. A move is signed: above 0 means that
-the text reads more like the decision once the words are gone. Three moves of the same deletions, the same for
-every method:
+The peers delete as many words. There are six public sets in six languages. `benchmarks/loop.py` trains one
+model for each (1,500 or 3,000 rows, half of them ruled, 2 epochs; kept in the workspace folder and used
+again). The cases are the decisions with the highest `p_overturn` among those whose ruling no model has seen.
+A move is signed: above 0 means that the text reads more like the decision when the words are deleted. Three
+scores measure each deletion of each method:
 
-- `log_odds`: log odds of the decided label by the bundle's two label models mixed, each text read alone. Our search and
-  leave-one-out look at this very score, integrated gradients do not;
-- `encoder`: log odds of the decided label by the fine-tuned encoder alone in 32 bits, which is what integrated gradients see;
+- `log_odds`: log odds of the decided label by the bundle's two label models mixed, each text read alone. Our
+  search and leave-one-out use this score; integrated gradients do not;
+- `encoder`: log odds of the decided label by the fine-tuned encoder alone in 32 bits, as integrated gradients
+  see it;
 - `p_overturn`: by how much the flag's probability falls.
 
-Random spans have the lengths of ours, ten draws; their *absolute* move is the one we are compared with, which
-is stricter than the signed one. `like_for_like` searches with our method on the encoder alone, against
-integrated gradients on the same.
+Random spans have the lengths of ours, in ten draws. We compare with their *absolute* move, which is stricter
+than the signed one. `like_for_like` compares our search on the encoder alone with integrated gradients on the
+same encoder.
 
-`shipped` judges as the bundle does, in 8 bits; with `--bf16` all of it once more by the same model with
-16-bit floats in the encoders. `eight_bits` says how far 8 bits move the log odds of a decided label. A card's
-seconds are those of the clock, with the threads that the result names; measure them on an idle machine. What
-was measured is kept beside the workspaces until the code or the arguments change.
+`shipped` judges as the bundle does, in 8 bits. `--bf16` adds the same model with 16-bit floats in the
+encoders. `eight_bits` says how much 8 bits move the log odds of a decided label. The seconds of a card are
+wall-clock time with the threads that the result names; measure them on an idle machine. Results are kept
+beside the workspaces until the code or the arguments change.
 """
 
 from __future__ import annotations
@@ -64,14 +65,14 @@ SHIPPED, BF16 = "shipped", "bf16"
 LONGER = (64, 128, 256)  # tokens
 SCORES = ("log_odds", "p_overturn", "encoder")
 SAME = ("evenhand", "integrated_gradients")
-STEPS = 50  # of integrated gradients
-DRAWS = 10  # of random spans
+STEPS = 50  # steps of integrated gradients
+DRAWS = 10  # draws of random spans
 _KEY = ["case_id", "area", "moderator_id"]
 
 
 @dataclass(frozen=True)
 class Set:
-    """A public file and what is taken of it."""
+    """A public file, and the part of it that is used."""
 
     name: str
     file: str
@@ -91,7 +92,7 @@ SETS = (
 
 
 def trained(chosen: Set, data: Path, root: Path) -> ModelBundle:
-    """The champion of the set's workspace; trains it first if `root` has none that was finished."""
+    """The champion of the set's workspace; it is trained first if `root` has no finished one."""
     done = root / f"{chosen.name}.json"
     if not done.exists():
         call = [sys.executable, str(HERE / "loop.py"), "--data", str(data / f"{chosen.file}.csv.gz")]
@@ -115,7 +116,10 @@ def trained(chosen: Set, data: Path, root: Path) -> ModelBundle:
 
 
 def flagged(root: Path, count: int, skip: int) -> pl.DataFrame:
-    """The `count` most suspect decisions after the first `skip`, without a revealed ruling, of two words or more; each text once, NFC."""
+    """The `count` most suspect decisions after the first `skip`.
+
+    They have no revealed ruling and two words or more; each text is used once, in NFC.
+    """
     files = root / "input"
     decisions = pl.read_csv(files / "decisions.csv", infer_schema=False).with_columns(
         pl.col("text").fill_null("").map_elements(lambda t: unicodedata.normalize("NFC", t), pl.String)
@@ -144,10 +148,10 @@ def in_32_bits(folder: Path) -> EncoderClassifier:
 
 
 class Sharp(Encoder):
-    """An encoder in 16-bit floats; its vectors come out in 32."""
+    """An encoder in 16-bit floats; its vectors have 32 bits."""
 
     def pool(self, ids: Any) -> torch.Tensor:
-        """As the encoder's own."""
+        """Pool as the encoder does."""
         return super().pool(ids).float()
 
 
@@ -160,7 +164,7 @@ def in_16_bits(bundle: ModelBundle, folder: Path) -> ModelBundle:
 
 
 def sharp(encoder: Encoder) -> Encoder:
-    """`encoder`, its weights cast in place."""
+    """`encoder` with its weights cast in place."""
     encoder.model.to(torch.bfloat16)
     return Sharp(encoder.model, encoder.tokenizer, encoder.name, encoder.revision, encoder.max_tokens)
 
@@ -178,7 +182,10 @@ class Gradients:
         return p[:, label] - torch.log1p(-p[:, label].exp().clamp(max=1 - 1e-6))
 
     def of_words(self, text: str, spans: list[Span], head: str, label: int) -> Floats:
-        """What each word adds to the label's log odds, shape (words,); words past the encoder's window add nothing."""
+        """What each word adds to the label's log odds, shape (words,).
+
+        Words past the encoder's window add 0.
+        """
         encoder, prefix = self.model.encoder, "query: "
         read = encoder.tokenizer.encode(prefix + text[: 20 * encoder.max_tokens])
         ids = torch.tensor(encoder.tokens([text]))
@@ -199,7 +206,7 @@ class Gradients:
 
 
 def random_words(lengths: list[int], n: int, rng: np.random.Generator) -> frozenset[int]:
-    """Runs of `lengths` words put down at random places among `n`, none on another."""
+    """Runs of `lengths` words at random places among `n` words, without overlap."""
     parts = [*lengths, *([0] * (n - sum(lengths)))]
     at, found = 0, set[int]()
     for i in rng.permutation(len(parts)):
@@ -209,7 +216,7 @@ def random_words(lengths: list[int], n: int, rng: np.random.Generator) -> frozen
 
 
 def runs(chosen: frozenset[int]) -> list[int]:
-    """Lengths of the runs of neighbours in `chosen`."""
+    """Lengths of the runs of neighbouring words in `chosen`."""
     places = sorted(chosen)
     cuts = [0, *(i for i in range(1, len(places)) if places[i] > places[i - 1] + 1), len(places)]
     return [b - a for a, b in zip(cuts, cuts[1:], strict=False)]
@@ -221,7 +228,7 @@ def top(effect: Floats, count: int) -> frozenset[int]:
 
 
 class Judge:
-    """The three scores of a decision's label, for any text in its place."""
+    """The three scores of a decision's label, for any text instead of its own."""
 
     def __init__(self, bundle: ModelBundle, encoder: EncoderClassifier, row: dict[str, Any]) -> None:
         self.bundle, self.encoder, self.row = bundle, encoder, row
@@ -230,7 +237,10 @@ class Judge:
         self.read = reader(bundle, self.head)
 
     def scores(self, texts: list[str]) -> dict[str, Floats]:
-        """Each of SCORES for each text, shape (n,); `p_overturn` with its sign turned, so that more is less suspect."""
+        """Each of SCORES for each text, shape (n,).
+
+        `p_overturn` is negated, so that higher is less suspect.
+        """
         mixed = np.concatenate([log_odds(self.read([text])[:, self.label]) for text in texts])
         alone = log_odds(self.encoder.proba(texts, self.head)[:, self.label])
         rows = pl.DataFrame([{**self.row, "text": text} for text in texts], infer_schema_length=None)
@@ -248,7 +258,7 @@ def one_case(
     by_gradients: Floats,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """All methods on one decision: moves of each score, and what became of the flip.
+    """All methods on one decision: the moves of each score, and what happened to the flip.
 
     `by_gradients`: what each word takes from the decided label's log odds, by integrated gradients.
     """
@@ -277,7 +287,7 @@ def one_case(
 
 
 def like_for_like(judge: Judge, spans: list[Span], by_gradients: Floats) -> dict[str, float] | None:
-    """Our search on the encoder alone against integrated gradients; None where our search marks nothing."""
+    """Our search on the encoder alone beside integrated gradients; None if our search marks nothing."""
     text = judge.row["text"]
     p = judge.encoder.proba([text], judge.head)[0]
     found = search(
@@ -300,8 +310,8 @@ def like_for_like(judge: Judge, spans: list[Span], by_gradients: Floats) -> dict
 
 
 def seconds(bundle: ModelBundle, rows: pl.DataFrame) -> dict[str, float]:
-    """Seconds for a whole card, each made alone: middle, 95th percentile, share within 0.3 s, mean of the processor's time."""
-    explain(bundle, rows.head(1))  # warm
+    """Seconds for a card made alone: median, 95th percentile, share within 0.3 s, mean CPU time."""
+    explain(bundle, rows.head(1))  # warms up
     taken, cpu = [], time.process_time()
     for i in range(rows.height):
         began = time.perf_counter()
@@ -314,13 +324,13 @@ def seconds(bundle: ModelBundle, rows: pl.DataFrame) -> dict[str, float]:
 
 
 def tokens(bundle: ModelBundle, texts: list[str]) -> Floats:
-    """Tokens of each text, uncut."""
+    """The tokens of each text, not cut."""
     read = bundle.classifier.encoder.tokenizer.encode_batch_fast(texts)
     return np.array([len(row.ids) for row in read], float)
 
 
 def lengthened(bundle: ModelBundle, rows: pl.DataFrame, size: int, count: int) -> pl.DataFrame:
-    """`count` cases whose texts are joined texts of the set, up to `size` tokens."""
+    """`count` cases whose texts join several texts of the set, up to `size` tokens."""
     texts, at = [], 0
     for _ in range(count):
         text = ""
@@ -345,7 +355,7 @@ def summary(sets: list[list[dict[str, Any]]], rng: np.random.Generator) -> dict[
 
 
 def same_ground(sets: list[list[dict[str, float]]], rng: np.random.Generator) -> dict[str, Any]:
-    """As `summary`, of the search on the encoder alone."""
+    """The same as `summary`, for the search on the encoder alone."""
     values = [np.array([[case[m] for m in SAME] for case in cases]) for cases in sets]
     return _ratios(values, SAME, rng)
 
@@ -368,7 +378,7 @@ def _ratios(values: list[Floats], names: tuple[str, ...], rng: np.random.Generat
 
 
 def one_set(chosen: Set, args: argparse.Namespace) -> dict[str, Any]:
-    """Every case of one set by both precisions, seconds and the effect of 8 bits; from the cache where it is there."""
+    """All cases of one set in both precisions, with seconds and the effect of 8 bits; cached."""
     sources = [
         HERE / "explanations.py",
         *(HERE.parent / "models" / "explain" / f"{m}.py" for m in ("deletion", "explanation", "split_words")),
@@ -415,7 +425,10 @@ def one_set(chosen: Set, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def eight_bits(bundle: ModelBundle, encoder: EncoderClassifier, rows: pl.DataFrame) -> dict[str, float]:
-    """How far the 8-bit encoder's log odds of the decided label are from the 32-bit encoder's, texts read together."""
+    """How much the decided label's log odds differ between the 8-bit and the 32-bit encoder.
+
+    Texts are read together.
+    """
     gap = []
     for (version, area), part in rows.group_by("policy_version", "area", maintain_order=True):
         head = bundle.head_key(str(version), str(area))

@@ -1,13 +1,13 @@
-"""Does Evenhand rank decisions better than its peers, and is p_overturn calibrated? On public sets with votes.
+"""Measures on public sets whether Evenhand ranks decisions better than its peers and is calibrated.
 
     python benchmarks/flagging.py --data DIR --cache DIR --json OUT
 
-One random vote a row is the moderator's decision, the gold (or the majority of the other votes) the SME's
-ruling. Half of the groups are for the final table only (`--part final`); rulings of 30% of all groups come
-from the other half, whose rest served for choosing (`--part dev`). Nobody sees the truth of any other
-decision. Evenhand's second stage is the product's own code on the base encoder; the fine-tuned one is
-measured by `benchmarks/loop.py`. Resumable: a run of a set and seed is computed once a cache folder, and
-again when the code it depends on changes.
+In each row, one random vote is the moderator's decision. The gold (or the majority of the other votes) is the
+SME's ruling. Half of the groups are for the final table only (`--part final`). The other half gives rulings
+on 30% of all groups; the rest of it was used to choose settings (`--part dev`). No method sees the truth of
+any other decision. Evenhand's second stage is the product's own code on the base encoder;
+`benchmarks/loop.py` measures the fine-tuned encoder. Each run of a set and seed is kept in the cache folder,
+and computed again when its code changes.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from models.compare.metrics import average_precision, ece, evaluate
 from models.flagger import FEATURES
 
 SHOWN = ("ap", "lift_at_1", "lift_at_5", "lift_at_10", "auroc", "ece", "brier")
-ENOUGH = 800  # unseen decisions of an area in a language from which it gets figures of its own
+ENOUGH = 800  # an area in a language has its own figures from this many unseen decisions
 
 
 def main() -> None:
-    """Compute what is missing in the cache, then write tables."""
+    """Compute what the cache lacks, then write tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def judged(args: argparse.Namespace, frame: pl.DataFrame) -> pl.DataFrame:
-    """The decisions that count: unseen, of the part asked for."""
+    """The decisions that count: the unseen ones of the chosen part."""
     return frame.filter(pl.col("unseen") & (pl.col("final") == (args.part == "final")))
 
 
@@ -106,7 +106,7 @@ def methods_of(frame: pl.DataFrame) -> list[str]:
 
 
 def summary(args: argparse.Namespace, runs: list[tuple[str, int, pl.DataFrame]]) -> dict[str, Any]:
-    """Metrics by set (mean over seeds), macro over sets, intervals of the lead over the best peer, slices, calibration."""
+    """Metrics by set (mean over seeds) and over all sets, leads over the best peer, slices, calibration."""
     sets: dict[str, Any] = {}
     for name in dict.fromkeys(name for name, _, _ in runs):
         mine = [(seed, judged(args, frame)) for set_name, seed, frame in runs if set_name == name]
@@ -146,7 +146,10 @@ def _mean(found: list[dict[str, Any]], metric: str) -> float | None:
 
 
 def lead(mine: list[tuple[int, pl.DataFrame]], best: str, repeats: int = 200) -> dict[str, float]:
-    """Average precision of Evenhand less the best peer's, 95% interval by bootstrap over groups, seeds pooled by mean."""
+    """Evenhand's average precision minus the best peer's, with a 95% interval.
+
+    The interval is a bootstrap over groups; seeds are averaged.
+    """
     differences = []
     for seed, frame in mine:
         rng = np.random.default_rng(seed)
@@ -170,7 +173,7 @@ def lead(mine: list[tuple[int, pl.DataFrame]], best: str, repeats: int = 200) ->
 
 
 def perfect_ece(mine: list[tuple[int, pl.DataFrame]], repeats: int = 50) -> float:
-    """ECE that a perfectly calibrated model with these p would show at this size: the floor that noise sets."""
+    """The ECE of a perfectly calibrated model with these p at this size: noise alone gives this much."""
     found = []
     for seed, frame in mine:
         rng, p = np.random.default_rng(seed), frame["evenhand"].to_numpy()
@@ -179,7 +182,7 @@ def perfect_ece(mine: list[tuple[int, pl.DataFrame]], repeats: int = 50) -> floa
 
 
 def slices(mine: list[tuple[int, pl.DataFrame]], best: str) -> dict[str, Any]:
-    """Evenhand and the best peer by area and by language, where there are ENOUGH unseen decisions; mean over seeds."""
+    """Evenhand and the best peer by area and language with ENOUGH unseen decisions; mean over seeds."""
     found: dict[str, Any] = {}
     for column in ("area", "language"):
         for value in mine[0][1][column].unique().sort():
@@ -193,7 +196,7 @@ def slices(mine: list[tuple[int, pl.DataFrame]], best: str) -> dict[str, Any]:
 
 
 def print_prior(runs: list[tuple[str, int, pl.DataFrame]]) -> None:
-    """Medians over sets of the coefficients that the rulings of the choosing half give."""
+    """Print medians over sets of the coefficients that the rulings of the choosing half give."""
     by_set: dict[str, list[list[float]]] = {}
     for name, _, frame in runs:
         by_set.setdefault(name, []).append(json.loads(frame["coef"][0]))
@@ -203,7 +206,7 @@ def print_prior(runs: list[tuple[str, int, pl.DataFrame]]) -> None:
 
 
 def print_table(result: dict[str, Any]) -> None:
-    """Macro averages, then each set's best."""
+    """Print averages over sets, then the best method of each set."""
     macro = result["macro"]
     print(f"{'method':44}" + "".join(f"{metric:>12}" for metric in SHOWN))
     for method in sorted(macro, key=lambda m: -(macro[m]["ap"] or 0)):

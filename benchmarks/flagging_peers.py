@@ -1,7 +1,7 @@
-"""Peers of the flagging benchmark: rankings of decisions by how wrong they look. Higher is more suspect.
+"""The peers of the flagging benchmark: each ranks decisions by how wrong they look. Higher is more suspect.
 
-Each gets one head's decisions (labels as moderators gave them), their TF-IDF rows and encoder vectors, and
-the rulings.
+Each peer gets the decisions of one head (with the moderators' labels), their TF-IDF rows and encoder
+vectors, and the rulings.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ CLEANLAB = ("self_confidence", "normalized_margin", "confidence_weighted_entropy
 
 @dataclass(frozen=True)
 class Head:
-    """One head's decisions: `label` by the moderators, `truth` known where `ruled`, `fold` of the rulings by group."""
+    """The decisions of one head.
+
+    `label` is the moderators'; `truth` is known where `ruled`; `fold` splits the rulings by group.
+    """
 
     grams: csr_matrix
     vectors: NDArray[np.float32]  # length 1, centred, scaled
@@ -48,7 +51,7 @@ class Head:
 
 
 def model_for(features: csr_matrix | NDArray[np.float32]) -> OneVsRestClassifier | LogisticRegression:
-    """Logistic regression: one against the rest on TF-IDF, multinomial on vectors; the settings Evenhand uses."""
+    """Logistic regression as in Evenhand: one against the rest on TF-IDF, multinomial on vectors."""
     if issparse(features):
         return OneVsRestClassifier(
             LogisticRegression(C=5.0, solver="liblinear", dual=True, tol=1e-2, max_iter=5_000)
@@ -63,11 +66,14 @@ def _spread(p: Floats, classes: Ints, labels: int) -> Floats:
 
 
 def out_of_fold(features: csr_matrix | NDArray[np.float32], head: Head, seed: int) -> Floats:
-    """Label probabilities from the moderators' labels, each decision by a model that left it out (5 folds)."""
+    """Label probabilities learned from the moderators' labels.
+
+    There are 5 folds: each decision is judged by a model that has not learned from it.
+    """
     p = np.empty((len(head.label), head.labels))
     for teach, judge in StratifiedKFold(5, shuffle=True, random_state=seed).split(head.label, head.label):
         there = head.label[teach]
-        if len(np.unique(there)) < 2:  # the rare label is all in the fold left out
+        if len(np.unique(there)) < 2:  # all of the rare label is in the fold that is left out
             p[judge] = (np.bincount(there, minlength=head.labels) + 1) / (len(there) + head.labels)
         else:
             model = model_for(features).fit(features[teach], there)
@@ -80,7 +86,7 @@ def scores(head: Head, seed: int) -> dict[str, Floats]:
     n, rng = len(head.label), np.random.default_rng(seed)
     found: dict[str, Floats] = {"random": rng.random(n)}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # rare labels: folds without one
+        warnings.simplefilter("ignore")  # a fold may lack a rare label
         if len(np.unique(head.label)) < 2:
             return found
         tfidf = [out_of_fold(head.grams, head, seed + k) for k in range(2)]
@@ -104,26 +110,29 @@ def _cleanlab(name: str, p: Floats, label: Ints) -> dict[str, Floats]:
     }
     issues = find_label_issues(label, p, return_indices_ranked_by="self_confidence", n_jobs=1)
     ranked = found[f"cleanlab_self_confidence_{name}"].copy()
-    ranked[issues] += 2.0  # what confident learning filters comes first, the rest by self-confidence
+    ranked[issues] += 2.0  # what confident learning filters out comes first, then the rest by self-confidence
     found[f"cleanlab_filter_{name}"] = ranked
     return found
 
 
 def _neighbours(head: Head, k: int = 10) -> Floats:
-    """Share of the k nearest texts with another label, weighted by similarity (the SimiFeat idea, arXiv 2110.06283)."""
+    """Share of the k nearest texts with another label, by similarity (SimiFeat, arXiv 2110.06283)."""
     k = min(k, len(head.label) - 1)
     far, near = (
         NearestNeighbors(n_neighbors=k + 1, metric="cosine").fit(head.vectors).kneighbors(head.vectors)
     )
     own = near == np.arange(len(near))[:, None]
-    own[~own.any(1), -1] = True  # as many of the same text: drop the last
+    own[~own.any(1), -1] = True  # k copies of the same text came first: drop the last neighbour
     weight = np.where(own, 0.0, 1 - far)
     other = head.label[near] != head.label[:, None]
     return np.asarray((weight * other).sum(1) / np.maximum(weight.sum(1), 1e-9))
 
 
 def _dynamics(head: Head, seed: int, epochs: int = 15) -> tuple[Floats, Floats]:
-    """Area under the margin (arXiv 2001.10528) and mean confidence (data maps, arXiv 2009.10795) over training, both negated."""
+    """Two measures of training, both negated.
+
+    They are area under the margin (arXiv 2001.10528) and mean confidence (data maps, arXiv 2009.10795).
+    """
     model, classes = SGDClassifier(loss="log_loss", alpha=1e-4, random_state=seed), np.unique(head.label)
     place = np.searchsorted(classes, head.label)
     margin, trust = np.zeros(len(place)), np.zeros(len(place))
@@ -143,7 +152,7 @@ def _dynamics(head: Head, seed: int, epochs: int = 15) -> tuple[Floats, Floats]:
 
 
 def _on_rulings(head: Head) -> Floats:
-    """1 - p(label) by TF-IDF and logistic regression trained on the rulings; rulings themselves out of fold."""
+    """1 - p(label) by TF-IDF and logistic regression trained on the rulings; out of fold for the rulings."""
     p = np.zeros((len(head.label), head.labels))
     counted = np.zeros(len(p))
     for k in np.unique(head.fold[head.ruled]):
@@ -161,7 +170,7 @@ def _on_rulings(head: Head) -> Floats:
 
 
 def _doubtlab(head: Head) -> Floats:
-    """How many of doubtlab's reasons fire, on a model of the moderators' labels and a second one to disagree with."""
+    """How many of doubtlab's reasons fire, with two models of the moderators' labels that may disagree."""
     first = LogisticRegression(C=0.05, max_iter=1_000).fit(head.vectors, head.label)
     second = LogisticRegression(C=5.0, max_iter=1_000).fit(head.vectors[:, ::2], head.label)
 

@@ -47,7 +47,7 @@ ENCODER = "bundled:multilingual-e5-small"
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a run is to answer."""
+    """What a run computes."""
 
     name: str  # of the set
     seed: int
@@ -58,7 +58,7 @@ class Asked:
 
 
 def cached_run(asked: Asked, data: Path, cache: Path, encoder: Encoder) -> pl.DataFrame:
-    """`run_one`, computed once a cache folder, and again when what was asked or the code that answers is another."""
+    """`run_one`, kept in the cache folder; computed again when the question or the code has changed."""
     mark = hashlib.blake2b(json.dumps(asdict(asked)).encode(), digest_size=4).hexdigest()
     file = cache / f"{asked.name}-{asked.seed}-{mark}-{ANSWERS}.parquet"
     if not file.exists():
@@ -75,13 +75,16 @@ def int8_encoder() -> Encoder:
 
 
 def share_of(names: list[str], salt: str) -> Floats:
-    """A number in [0, 1) for each name, the same for the same salt."""
+    """A number in [0, 1) for each name; the same salt gives the same numbers."""
     marks = (hashlib.blake2b(f"{salt}|{name}".encode(), digest_size=8).digest() for name in names)
     return np.array([int.from_bytes(mark, "big") / 2**64 for mark in marks])
 
 
 def run_one(asked: Asked, folder: Path, cache: Path, encoder: Encoder) -> pl.DataFrame:
-    """Every method's score of every decision: a row a decision, `wrong`, `ruled`, `part`, `support`, a column a method."""
+    """Every method's score of every decision: one row per decision, one column per method.
+
+    More columns are `wrong`, `ruled`, `part` and `support`.
+    """
     name, seed = asked.name, asked.seed
     data = adapt(folder / SETS[name].file, areas=(), languages=(), limit=asked.limit, seed=seed)
     rows = data.decisions.with_columns(
@@ -114,7 +117,7 @@ def run_one(asked: Asked, folder: Path, cache: Path, encoder: Encoder) -> pl.Dat
 
 
 def prior_terms(flagger: Flagger) -> list[float]:
-    """Intercept and the coefficients of the readings, for `--prior`."""
+    """The intercept and the coefficients of the readings, for `--prior`."""
     return [flagger.bias, *flagger.coef[: FEATURES.index("moderator_history")].tolist()]
 
 
@@ -144,7 +147,7 @@ def ours(
     *,
     use_history: bool,
 ) -> tuple[ModelBundle, Floats]:
-    """Evenhand's bundle, taught by the rulings, and its p_overturn of every decision."""
+    """Evenhand's bundle, trained on the rulings, and its p_overturn of every decision."""
     heads, where = build_heads([policy])
     key_of = {key.rpartition("/")[2]: head for key, head in where.items()}
     placed = rows.with_columns(pl.col("area").replace_strict(key_of).alias("head"))
@@ -203,9 +206,10 @@ def peers(
     bundle: ModelBundle,
     seed: int,
 ) -> dict[str, Floats]:
-    """Each peer's score, head by head, as a probability: Platt-scaled on the rulings, which keeps every head's ranking.
+    """Each peer's score as a probability, by Platt scaling on the rulings of each head.
 
-    One scale for all heads of a set keeps the ranking across heads too.
+    The ranking within a head does not change. One scale for all heads of a set keeps the ranking across
+    heads.
     """
     area = rows["area"].to_numpy()
     raw: dict[str, Floats] = {}

@@ -1,4 +1,6 @@
-"""The flagging benchmark's JSON as Markdown tables: macro over sets, each set beside its best peer, slices.
+"""Prints the JSON of the flagging benchmark as Markdown tables.
+
+There are averages over sets, each set beside its best peer, and slices.
 
 python benchmarks/flagging_table.py benchmarks/results/flagging.json
 """
@@ -45,7 +47,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for name, found in result["sets"].items():
         for part, methods in found["slices"].items():
-            if len(found["slices"]) > 2:  # a set of one area and one language has no slices of its own
+            if len(found["slices"]) > 2:  # a set with one area and one language has no slices
                 ours, peer = methods["evenhand"], methods[found["best_peer"]]
                 print(
                     f"| {name} | {part} | {number(ours['ap'])} | {number(peer['ap'])} | {number(ours['lift_at_5'], 1)} |"

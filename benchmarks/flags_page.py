@@ -1,10 +1,11 @@
-"""How long the flags page takes with 100,000 flags: from the address to the table, in headless Chromium.
+"""Measures how long the flags page takes with 100,000 flags, from the address to the table.
 
     python benchmarks/flags_page.py [--flags 100000] [--servers 5] [--json OUT]
 
-The first load of a new server is told apart from later ones of other visitors (no browser cache either): the
-server still warms up. The browser itself runs already, as a visitor's does. Busy machines say little: `chrt
--r 1` before the command keeps other work out of the way, and the result says so.
+The page is opened in headless Chromium, which already runs, as a visitor's browser does. The first load of a
+new server is reported separately, because the server still warms up; later loads are by other visitors
+without a browser cache. Times on a busy machine say little: `chrt -r 1` before the command gives it priority,
+and the result says so.
 """
 
 from __future__ import annotations

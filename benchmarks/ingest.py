@@ -1,11 +1,11 @@
-"""Seconds and memory of `evenhand ingest decisions` on a large export, and whether it loses nothing.
+"""Measures seconds and memory of `evenhand ingest decisions` on a large export; checks that nothing is lost.
 
     python benchmarks/ingest.py [--rows 1000000] [--formats csv.gz parquet] [--json OUT] [--folder FOLDER]
 
-The texts are the invented sentences of `evenhand.synthetic`; one row in 1,000 is bad in a known way. Each
-format goes into a new workspace by a new process, whose peak memory is its own; then the same file is taken
-in again, which must change nothing. Stops with an error unless rows = added + quarantined and each kind of
-bad row was quarantined as often as it was planted.
+The texts are the invented sentences of `evenhand.synthetic`; one row in 1,000 is bad in a known way. A new
+process takes each format into a new workspace, so that its peak memory is its own. Then the same file is
+taken in again, which must change nothing. The benchmark stops with an error unless rows = added + quarantined
+and each kind of bad row was quarantined as often as it was planted.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-PEAK_MB = 1024  # what ingest may take, whatever the size of the file
+PEAK_MB = 1024  # the limit for ingest, for a file of any size
 BAD_EVERY = 1_000
 CHUNK = 50_000
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAYS = 84
 
-#: Column, bad value, and words of the reason it must be quarantined for; planted in turn.
+#: Column, bad value, and words of the reason in quarantine; planted one after the other.
 BAD: tuple[tuple[str, str, str], ...] = (
     ("decided_at", "2026-03-01T09:30:00", "no time zone"),
     ("decided_at", "2026-02-30T09:30:00Z", "is no time"),
@@ -58,7 +58,7 @@ COLUMNS = (
 
 
 def chunks(rows: int, seed: int) -> Iterator[list[tuple[str, ...]]]:
-    """Decision rows in the order of COLUMNS, all text, at most CHUNK at a time."""
+    """Decision rows in the order of COLUMNS, all as text, at most CHUNK at a time."""
     import numpy as np
 
     from evenhand.synthetic.generate import KINDS, QUEUES, phrases
@@ -139,8 +139,8 @@ def write_file(file: Path, rows: int, seed: int) -> None:
 def evenhand(workspace: Path, *words: str) -> tuple[str, float, float]:
     """Standard output, wall seconds and peak megabytes of `evenhand WORDS` in a new process.
 
-    The peak is the child's own (wait4). A child starts with its parent's peak: so this process stays small,
-    and the file is written by another one.
+    The peak is the child's own (wait4). A child starts with the peak of its parent: so this process stays
+    small, and another process writes the file.
     """
     call = [sys.executable, "-m", "cli", "-w", str(workspace), *words]
     began = time.monotonic()

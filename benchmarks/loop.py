@@ -1,10 +1,11 @@
-"""The whole loop on a public data set with votes, through the commands a user types.
+"""Runs the whole loop on a public data set with votes, through the commands that a user types.
 
-    python benchmarks/loop.py --data FILE --workspace DIR [--areas A B] [--languages L M] [--limit N] --json OUT
+    python benchmarks/loop.py --data FILE --workspace DIR --json OUT [--areas A B] [--languages L M]
+        [--limit N]
 
-One random vote a row is the moderator's decision; the gold, or the majority of the other votes, is the SME's
-ruling. Rulings are revealed for a share of the groups; everything is measured on the rest, which no model has
-seen.
+In each row, one random vote is the moderator's decision. The gold, or the majority of the other votes, is the
+SME's ruling. Rulings are revealed for a share of the groups; everything is measured on the rest, which no
+model has seen.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ from models.compare.metrics import evaluate
 
 
 class Commands:
-    """Runs `evenhand` in a workspace and keeps the seconds of each stage; in new processes, or in this one to save starts."""
+    """Runs `evenhand` in a workspace and keeps the seconds of each stage.
+
+    Each command runs in a new process, or in this one to save start-up time.
+    """
 
     def __init__(self, workspace: Path, *, here: bool = False) -> None:
         self.workspace = workspace
@@ -94,7 +98,7 @@ def main() -> None:
 
 
 def loop(data: Adapted, args: argparse.Namespace) -> dict[str, Any]:
-    """Ingest, train, score, flag, draw, rule, estimate; the figures on decisions without a revealed ruling."""
+    """Ingest, train, score, flag, draw, rule and estimate; figures on decisions without a revealed ruling."""
     decisions = _with_reveal(data.decisions, args.rulings_share, args.seed)
     shutil.rmtree(args.workspace, ignore_errors=True)
     commands = Commands(args.workspace, here=args.here)

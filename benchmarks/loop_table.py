@@ -1,4 +1,4 @@
-"""The figures of loop runs as a Markdown table.
+"""Prints the figures of loop runs as a Markdown table.
 
 python benchmarks/loop_table.py benchmarks/results/loop-*.json
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Print one row a file."""
+    """Print one row per file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""The public data sets that the benchmarks know, as prepared files; `data_cards/` has one card for each.
+"""Lists the public data sets that the benchmarks know, as prepared files; `data_cards/` has a card for each.
 
 A file is `NAME.csv.gz` with the columns COLUMNS. Texts are never part of this repository. This module is data
 only.
@@ -11,8 +11,8 @@ from typing import Literal
 
 COLUMNS = ("case_id", "text", "language", "category", "votes", "gold", "gold_source", "split", "meta")
 
-#: How a vote names its annotator: one person over all texts; some rows only; the n-th column, identity not
-#: stated; by nothing (counts alone); or there are no votes at all.
+#: How a vote names its annotator: one person over all texts; in some rows only; by the n-th column without an
+#: identity; not at all (only counts); or there are no votes.
 Votes = Literal["persistent", "partial", "position", "counts", "none"]
 
 
@@ -22,7 +22,7 @@ class DataSet:
 
     name: str
     areas: tuple[str, ...]  # values of `category`; empty: one multi-class question, `category` is empty
-    labels: tuple[str, ...]  # the not-violating one first
+    labels: tuple[str, ...]  # the label for "not violating" is first
     languages: tuple[str, ...]  # ISO 639-1
     votes: Votes
 
@@ -33,7 +33,7 @@ class DataSet:
 
     @property
     def multi_class(self) -> bool:
-        """Whether the set has one question with several labels, instead of a row for each question."""
+        """Whether the set has one question with several labels, and not one row per question."""
         return not self.areas
 
     @property
@@ -114,5 +114,5 @@ _ALL = (
     DataSet(name="edos", areas=("sexism",), labels=("0", "1"), languages=("en",), votes="none"),
 )
 
-#: By name, which is also the name of the card.
+#: The sets by name; the card has the same name.
 SETS: dict[str, DataSet] = {data.name: data for data in _ALL}

@@ -1,12 +1,12 @@
-"""Seconds and memory of plan, draw and estimate over ten million scored decisions, beside plain pandas.
+"""Measures seconds and memory of plan, draw and estimate on ten million decisions, beside plain pandas.
 
     python benchmarks/scale.py [--rows 10000000] [--budget 2000] [--cache FOLDER] [--json OUT]
 
 A lake of 84 days and 200 cells (40 markets, 5 areas) with invented scores is made once in --cache. Then two
-new processes, each with its own peak memory: one runs what `evenhand plan`, `evenhand draw` and `evenhand
-estimate --by market,area` run; the other does the same sums with pandas as one would write them in a
-notebook: read both tables, merge, draw, keep the frame, group. The batch is ruled in between, outside the
-clock, by a rule that both share; so the two overall rates must agree to within their error.
+new processes run, each with its own peak memory. One does what `evenhand plan`, `evenhand draw` and `evenhand
+estimate --by market,area` do. The other computes the same with pandas as in a notebook: read both tables,
+merge, draw, keep the frame, group. Between draw and estimate the batch is ruled by a rule that both share;
+this time does not count. So the two overall rates must agree within their error.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from evenhand.synthetic.sample_policies import sample_policies
 if TYPE_CHECKING:
     import pandas as pd
 
-SECONDS, PEAK_MB = 60.0, 2048  # what plan, draw and estimate may take at ten million decisions on 2 cores
+SECONDS, PEAK_MB = 60.0, 2048  # the limits for plan, draw and estimate at ten million decisions on 2 cores
 DAYS, MARKETS, AREAS = 84, 40, 5
 MODEL = "evenhand-1"
 START = date(2026, 1, 5)
@@ -62,7 +62,10 @@ def _marks(rng: np.random.Generator, n: int) -> pl.Series:
 
 
 def day_tables(day: int, n: int, rates: np.ndarray[Any, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """`n` decisions of one day and their scores; `rates`: mean score of each cell, shape (MARKETS * AREAS,)."""
+    """`n` decisions of one day and their scores.
+
+    `rates` is the mean score of each cell, shape (MARKETS * AREAS,).
+    """
     rng, policy = np.random.default_rng([SEED, day]), _policy()
     cell = rng.choice(len(rates), n, p=np.arange(1, len(rates) + 1) / np.arange(1, len(rates) + 1).sum())
     market, area = cell // AREAS, cell % AREAS
@@ -228,7 +231,10 @@ def run_evenhand(root: Path, budget: int) -> dict[str, Any]:
 
 
 def run_pandas(root: Path, budget: int) -> dict[str, Any]:
-    """The same with pandas, table by table; the formulas are those of `evenhand.statistics.design` and `evenhand.statistics.estimator`."""
+    """The same with pandas, table by table.
+
+    The formulas are those of `evenhand.statistics.design` and `evenhand.statistics.estimator`.
+    """
     import pandas as pd
 
     from evenhand.records.columns import ABOUT, DOMAINS
@@ -274,14 +280,14 @@ def run_pandas(root: Path, budget: int) -> dict[str, Any]:
         begun = time.perf_counter()
         frame = pd.read_parquet(Path(folder) / "frame.parquet")
     frame = frame.merge(drawn[["decision_id", "wrong"]], on="decision_id", how="left")
-    log_odds = np.log(frame["p_overturn"] / (1 - frame["p_overturn"]))
+    log_odds = pd.Series(np.log(frame["p_overturn"] / (1 - frame["p_overturn"])))
     for outcome in None, "may_over", "may_under", "may_wrong", None:
         able = frame[outcome].fillna(False) if outcome else pd.Series(True, frame.index)
         seen = frame["wrong"].notna()
         error = frame["wrong"].where(able, False).fillna(0.0).astype(float)
         w = 1 / frame["pi"]
         fit = (seen & able).to_numpy()
-        a, b = recalibrate(log_odds[fit].to_numpy(), error[fit].to_numpy(), w[fit].to_numpy())
+        a, b = recalibrate(*(np.asarray(column[fit], np.float64) for column in (log_odds, error, w)))
         yhat = able / (1 + np.exp(-(a + b * log_odds)))
         doubted = BELIEF * yhat + (1 - BELIEF) * (yhat.sum() / able.sum()) * able
         e = (error - yhat).where(seen, 0.0)
@@ -304,8 +310,8 @@ def run_pandas(root: Path, budget: int) -> dict[str, Any]:
             }
         )
         cells = sums.groupby([frame["market"], frame["area"]]).sum()
-        estimates(Totals(**{name: cells[name].to_numpy(float) for name in cells}))
-        overall = estimates(Totals(**{name: np.array([cells[name].sum()]) for name in cells}))[0]
+        estimates(Totals(**{str(name): cells[name].to_numpy(float) for name in cells}))
+        overall = estimates(Totals(**{str(name): np.array([cells[name].sum()]) for name in cells}))[0]
         if outcome is None:
             total = overall
     seconds += time.perf_counter() - begun
@@ -349,7 +355,7 @@ RUNS = {"evenhand": run_evenhand, "pandas": run_pandas}
 
 
 def in_own_process(which: str, root: Path, budget: int) -> dict[str, Any]:
-    """The result of one of RUNS in a process of its own, whose peak memory is its own."""
+    """The result of one of RUNS in a new process, which has its own peak memory."""
     call = [sys.executable, __file__, "--run", which, "--lake", str(root), "--budget", str(budget)]
     done = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
@@ -377,7 +383,7 @@ def main() -> None:
             shutil.rmtree(part, ignore_errors=True)
             build(part, args.rows)
             part.rename(lake)
-        work = Path(folder) / "workspace"  # the lake by reference, draws and rulings of this run alone
+        work = Path(folder) / "workspace"  # a link to the lake; draws and rulings of this run only
         work.mkdir()
         for source in lake.iterdir():
             if source.is_dir():
@@ -399,7 +405,7 @@ def main() -> None:
         "met": bool(ours["seconds"] <= SECONDS and ours["peak_mb"] <= PEAK_MB),
         "evenhand": ours,
         "pandas": theirs,
-        "load": [round(value, 1) for value in os.getloadavg()],  # others' work slows both
+        "load": [round(value, 1) for value in os.getloadavg()],  # other work on the machine slows both
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
     }

@@ -1,4 +1,6 @@
-"""Texts per second: Evenhand's judging beside `transformers.pipeline` on the same weights, texts and machine, in one run.
+"""Measures how many texts per second Evenhand judges, beside `transformers.pipeline`.
+
+Both use the same weights, texts and machine, in one run.
 
 python benchmarks/scoring.py [--texts 2000] [--json OUT]
 """
@@ -15,6 +17,7 @@ import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from evenhand.workspace.telemetry import quiet
 
@@ -45,7 +48,7 @@ def speed(work: Callable[[], object], n: int) -> float:
 
 
 def pipeline() -> Pipeline:
-    """What a user would write: the same encoder with a classification head."""
+    """What a user would write: a pipeline of the same encoder with a classification head."""
     folder = bundled_e5.folder()
     config = BertConfig.from_pretrained(folder, num_labels=3)
     model = BertForSequenceClassification.from_pretrained(folder, config=config, dtype=torch.float32).eval()
@@ -69,7 +72,7 @@ def main() -> None:
         frame = pl.read_csv(Path(folder) / "decisions.csv.gz")
     texts = frame["text"].unique(maintain_order=True).to_list()[: args.texts]
     peer = pipeline()
-    found: dict[str, object] = {
+    found: dict[str, Any] = {
         "texts": len(texts),
         "pipeline_batch_1": speed(lambda: peer(texts, truncation=True), len(texts)),
         "pipeline_batch_32": speed(lambda: peer(texts, batch_size=32, truncation=True), len(texts)),
@@ -85,9 +88,7 @@ def main() -> None:
     base, column = load_base_encoder(model), pl.Series(texts)
     # the fine-tuned and the base encoder
     found["evenhand_score"] = speed(lambda: encode(model, base, column), len(texts))
-    found["ratio_to_pipeline_batch_32"] = round(
-        float(found["evenhand_score"]) / float(found["pipeline_batch_32"]), 2
-    )
+    found["ratio_to_pipeline_batch_32"] = round(found["evenhand_score"] / found["pipeline_batch_32"], 2)
     found["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     found["date"] = f"{datetime.now(UTC):%Y-%m-%d}"
     text = json.dumps(found, indent=1)

@@ -1,4 +1,4 @@
-"""Draws and estimates of a simulated week: how often intervals cover, how wide they are, how many errors are found."""
+"""Draws and estimates on a simulated week: coverage and width of intervals, and errors found."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MEASURES = (
 
 
 class Tally:
-    """Adds up how the intervals of one design did, by kind of domain."""
+    """Adds up coverage, width and errors of one design, by kind of domain."""
 
     def __init__(self, truths: dict[str, Floats]) -> None:
         self.truths = truths
@@ -39,7 +39,7 @@ class Tally:
     def add(
         self, kind: str, rate: Floats, low: Floats, high: Floats, reviewed: Floats, measured: Bools
     ) -> None:
-        """One draw: coverage over the domains with any review, width and errors over all of them."""
+        """Add one draw: coverage over the domains with a review, width and errors over all domains."""
         truth, direct = self.truths[kind], reviewed > 0
         covered = (low <= truth + 1e-12) & (truth <= high + 1e-12)
         off = rate - truth
@@ -57,7 +57,7 @@ class Tally:
         )
 
     def add_estimates(self, kind: str, found: list[Estimate]) -> None:
-        """One draw's estimates, one a domain."""
+        """Add the estimates of one draw, one per domain."""
         rate, low, high = np.array([(e.rate, e.low, e.high) for e in found]).T
         reviewed = np.array([e.n_reviewed for e in found])
         self.add(kind, rate, low, high, reviewed, np.array([e.status == "measured" for e in found]))
@@ -89,7 +89,7 @@ def random_draws(week: Population, n: int, reps: int, rng: np.random.Generator) 
 def designed_draws(
     week: Population, n: int, reps: int, kappa: float | None, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Evenhand's own draws and estimates; `kappa` None: measure only, nothing taken for its score alone."""
+    """Evenhand's own draws and estimates; with `kappa` None, no case is taken only for its score."""
     design = Design(week.p, n, cell=week.cell)
     phi = 0.0 if kappa is None else design.phi(kappa)
     pi = design.probabilities(phi)

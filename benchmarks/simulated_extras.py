@@ -1,7 +1,9 @@
-"""What the plain simulation leaves out: modelled cells, SMEs who err, half-done batches, clustered errors, daily looks.
+"""Simulates what the plain simulation leaves out.
 
-Each extra draws with kappa = 1 and says how often its interval covers, and how wide it is relative to a
-reference named with it.
+That is modelled cells, SMEs who err, half-done batches, clustered errors and daily looks.
+
+Each extra draws with kappa = 1 and reports how often its interval covers, and how wide it is relative to its
+reference.
 """
 
 from __future__ import annotations
@@ -44,7 +46,10 @@ def _drawn(week: Population, n: int) -> Floats:
 
 
 def modelled_cells(week: Population, n: int, reps: int, rng: np.random.Generator) -> Result:
-    """Every cell's rate from the hierarchical model; reference: Wilson's interval of the same cells in random samples."""
+    """Every cell's rate from the hierarchical model.
+
+    Reference: Wilson's interval of the same cells in random samples.
+    """
     pi, truth = _drawn(week, n), week.truth(DOMAINS["cell"])
     cells = in_bins(week.p, week.cell, market=DOMAINS["market"], area=DOMAINS["policy"])
     covered, widths, usual = [], [], []
@@ -72,7 +77,10 @@ def modelled_cells(week: Population, n: int, reps: int, rng: np.random.Generator
 
 
 def erring_smes(week: Population, n: int, reps: int, rng: np.random.Generator) -> Result:
-    """SMEs miss errors and see some where there are none; a panel checks a part. Reference: random samples, SMEs that never err."""
+    """SMEs miss errors and see errors where there are none; a panel checks a part.
+
+    Reference: random samples, ruled by SMEs that never err.
+    """
     pi, truth = _drawn(week, n), float(week.y.mean())
     corrected, plain, asked_in_all = [], [], 0
     for _ in range(reps):
@@ -109,7 +117,10 @@ def half_done(week: Population, n: int, reps: int, rng: np.random.Generator) -> 
 
 
 def clustered_errors(week: Population, n: int, reps: int, rng: np.random.Generator) -> Result:
-    """Errors come by moderator, and one viral item was always decided wrongly. Reference: random samples of the same week."""
+    """Some moderators err more often, and one viral item was always decided wrongly.
+
+    Reference: random samples of the same week.
+    """
     moderator = rng.integers(0, MODERATORS, len(week.p))
     q = expit(logit(np.clip(week.q, 1e-6, 1 - 1e-6)) + SPREAD * rng.normal(size=MODERATORS)[moderator])
     viral = rng.random(len(week.p)) < VIRAL
@@ -134,15 +145,22 @@ def clustered_errors(week: Population, n: int, reps: int, rng: np.random.Generat
 
 
 def daily_looks(week: Population, n: int, reps: int, rng: np.random.Generator) -> Result:
-    """A batch of n / 7 every day for twelve weeks, looked at every day. Reference: our one-look interval on the last day."""
+    """A batch of n / 7 every day for twelve weeks, with a look every day.
+
+    Reference: our one-look interval on the last day.
+    """
     days = [part for part in np.array_split(rng.permutation(len(week.p)), DAYS)]
     truth = np.cumsum([week.y[day].sum() for day in days]) / np.cumsum([len(day) for day in days])
     levels = [daily_confidence(day) for day in range(1, DAYS + 1)]
     chances = [_drawn(replace(week, p=week.p[day], cell=_dense(week.cell[day])), n // 7) for day in days]
-    held, naive, widths, usual = [], [], [], []
+    held: list[bool] = []
+    naive: list[bool] = []
+    widths: list[float] = []
+    usual: list[float] = []
     for _ in range(reps):
         totals: Totals | None = None
-        daily, once = [], []
+        daily: list[bool] = []
+        once: list[bool] = []
         for day, pi, level, true in zip(days, chances, levels, truth, strict=True):
             s = pareto_draw(pi, rng.random(len(pi)))
             today = domain_totals(week.p[day], pi, s, week.y[day][s])

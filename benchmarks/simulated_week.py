@@ -1,4 +1,7 @@
-"""Simulated weeks of decisions with scores and errors: five worlds, some of them made to mislead (see `estimation.py`)."""
+"""Simulates weeks of decisions with scores and errors, in five scenarios.
+
+Some scenarios mislead on purpose (see `estimation.py`).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ SCENARIOS = ("cal", "over", "cellbias", "shift", "blind")
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """One simulated week: scores `p`, chances of error `q`, errors `y` (0 or 1) and `cell` codes, of shape (decisions,)."""
+    """One simulated week.
+
+    Scores `p`, chances of error `q`, errors `y` (0 or 1) and `cell` codes have shape (decisions,).
+    """
 
     p: Floats
     q: Floats
@@ -48,7 +54,10 @@ def expected_auroc(score: Floats, q: Floats) -> float:
 
 
 def intercepts(z: Floats, cell: Ints, rate: Floats, spread: float) -> Floats:
-    """Log-odds a of each cell so that the mean of expit(a + spread z) in it is `rate`; Newton, shape (CELLS,)."""
+    """Log-odds a of each cell, shape (CELLS,), by Newton's method.
+
+    The mean of expit(a + spread z) in a cell is its `rate`.
+    """
     size, a = np.bincount(cell, minlength=CELLS), logit(rate)
     for _ in range(12):
         q = expit(a[cell] + spread * z)
@@ -58,7 +67,10 @@ def intercepts(z: Floats, cell: Ints, rate: Floats, spread: float) -> Floats:
 
 
 def population(rng: np.random.Generator, scenario: str, auroc: float, n: int) -> Population:
-    """A week of `n` decisions, whose calibrated score would have this AUROC; cells of very different sizes."""
+    """A week of `n` decisions whose calibrated score would have this AUROC.
+
+    Cells have very different sizes.
+    """
     share = np.exp(rng.normal(0, 0.9, CELLS))
     size = np.maximum(n // 500, share / share.sum() * n).astype(int)
     size[size.argmax()] += n - size.sum()

@@ -1,4 +1,4 @@
-"""How long `import evenhand` and `evenhand --help` take: the median of several new processes.
+"""Measures how long `import evenhand` and `evenhand --help` take, as the median of several new processes.
 
 python benchmarks/startup.py --json OUT
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def seconds(call: list[str], repeats: int) -> float:
-    """Median wall seconds of `call` over `repeats` new processes, after one to warm the disk cache."""
+    """Median wall seconds of `call` over `repeats` new processes, after one that warms the disk cache."""
     took = []
     for _ in range(repeats + 1):
         start = time.perf_counter()

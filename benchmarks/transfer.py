@@ -1,11 +1,12 @@
-"""Cross-language transfer: rulings in all languages but one, judged in the one without any.
+"""Measures transfer between languages: rulings in all languages but one, and figures of that one.
 
-    python benchmarks/transfer.py --data DIR --cache DIR --json OUT [--set multilingual_hatecheck] [--seeds 1 2]
+    python benchmarks/transfer.py --data DIR --cache DIR --json OUT [--set multilingual_hatecheck]
+        [--seeds 1 2]
 
-Each language in turn gives up its rulings (its decisions stay: moderators work in every language). Judged are
-its decisions in the final half of the groups, beside the same decisions when the language has its rulings,
-the best peers, and chance. Flags of such a language say so (`support: none`). Resumable, as
-`benchmarks/flagging.py`.
+One language after the other loses its rulings; its decisions stay, because moderators work in every language.
+Its decisions in the final half of the groups are judged. They are compared with the same decisions when the
+language has its rulings, with the best peers, and with chance. Flags of such a language say so (`support:
+none`). Runs are kept as in `benchmarks/flagging.py`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def main() -> None:
     args.cache.mkdir(parents=True, exist_ok=True)
     began, found = time.monotonic(), {}
     for language in args.languages or SETS[args.set].languages:
-        away, home = [], []
+        away: list[pl.DataFrame] = []
+        home: list[pl.DataFrame] = []
         for seed in args.seeds:
             for kept, given_up in ((away, (language,)), (home, ())):
                 asked = Asked(name=args.set, seed=seed, unseen_languages=given_up)
@@ -77,7 +79,7 @@ def main() -> None:
 
 
 def one_language(away: list[pl.DataFrame], home: list[pl.DataFrame]) -> dict[str, Any]:
-    """Figures of one language: without its rulings (`away`) and with them (`home`), a frame a seed."""
+    """Figures of one language without its rulings (`away`) and with them (`home`), one frame per seed."""
     found: dict[str, Any] = {
         "n": away[0].height,
         "error_rate": round(float(np.mean([frame["wrong"].mean() for frame in away])), 4),
@@ -95,7 +97,7 @@ def mean_figures(frames: list[pl.DataFrame], method: str) -> dict[str, float]:
 
 
 def print_table(result: Mapping[str, Any]) -> None:
-    """A Markdown table, a row a language."""
+    """Print a Markdown table with one row per language."""
     print(
         "| language | unseen | error rate | AP without its rulings | with them | best peer without | lift at 5% | AUROC | ECE |"
     )

@@ -1,4 +1,6 @@
-"""Public data sets with votes, as Evenhand's input: one vote is the moderator's decision, the others or the gold are the SME.
+"""Turns public data sets with votes into Evenhand's input.
+
+One vote is the moderator's decision; the other votes or the gold are the SME's ruling.
 
 A file has the columns `case_id, text, language, category, votes, gold, gold_source, split, meta`; see
 `data_cards/`.
@@ -20,12 +22,12 @@ from public_sets import SETS
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAYS = 84
 CLEAN_FIRST = {data.clean_label for data in SETS.values()}  # the labels that mean "not violating"
-MULTI_CLASS = "content"  # name of the area where a set has one multi-class question
+MULTI_CLASS = "content"  # name of the area if a set has one multi-class question
 
 
 @dataclass(frozen=True)
 class Adapted:
-    """A data set as Evenhand's input: decisions (with `truth` and `group`), and its policy as YAML text."""
+    """A data set as Evenhand's input: decisions (with `truth` and `group`), and the policy as YAML text."""
 
     decisions: pl.DataFrame
     policy: str
@@ -35,7 +37,7 @@ class Adapted:
 def adapt(
     file: Path, *, areas: tuple[str, ...], languages: tuple[str, ...], limit: int | None, seed: int
 ) -> Adapted:
-    """Read `file`; `limit` keeps whole groups until that many rows. ValueError if nothing is left."""
+    """Read `file`; `limit` keeps whole groups up to that many rows. ValueError if no row is left."""
     rng = np.random.default_rng(seed)
     rows = pl.read_csv(file, infer_schema=False)
     rows = rows.with_columns(pl.col("category").fill_null("").replace("", MULTI_CLASS))
@@ -85,7 +87,7 @@ def adapt(
 
 
 def _majority(votes: list[list[str]], place: int) -> str | None:
-    """The majority of the votes other than the one at `place`; None on a tie or without any."""
+    """The majority of the votes without the one at `place`; None on a tie or if there is no other vote."""
     counts = Counter(str(label) for i, (_, label) in enumerate(votes) if i != place).most_common(2)
     if not counts or (len(counts) > 1 and counts[0][1] == counts[1][1]):
         return None
@@ -108,7 +110,7 @@ def _limited(frame: pl.DataFrame, limit: int | None, rng: np.random.Generator) -
 
 
 def _policy(name: str, frame: pl.DataFrame) -> str:
-    """A policy version with one area a category; labels in the data, the not-violating one first."""
+    """A policy version with one area per category and the labels of the data, "not violating" first."""
     areas = []
     known = SETS[name].labels if name in SETS else ()
     for area in frame["area"].unique().sort():

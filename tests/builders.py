@@ -1,4 +1,4 @@
-"""Records with every boring field filled in; name what matters to the test."""
+"""Builds records for tests: every other field is filled in, so a test names only what matters to it."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -90,5 +90,5 @@ def a_ruling(n: int = 0, **changes) -> Ruling:
 
 
 def taken(store: Store, name: str = "sam", **slices) -> DrawnItem | None:
-    """The case of the batch that is handed to `name`, who rules on these markets and languages."""
+    """The case of the batch that `name` gets, who rules on these markets and languages."""
     return store.take_item("d1", User(user_id=name, role="sme", **slices), at=NOON).item

@@ -1,4 +1,4 @@
-"""Shared fixtures. Telemetry is off and hubs are out of reach before any dependency is imported."""
+"""Fixtures for all tests. Telemetry is off and model hubs are blocked before any dependency is imported."""
 
 import os
 import shutil
@@ -19,12 +19,12 @@ from evenhand.workspace.telemetry import quiet
 from evenhand.workspace.workspace import Workspace
 
 quiet()
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tiny encoder has nothing for a second thread
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tiny encoder is too small for a second thread
 
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The public data sets, where the machine has them."""
+    """The folder of the public data sets, if the machine has them."""
     root = Path(os.environ.get("EVENHAND_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
     if not (root / "README.md").exists():
         pytest.skip("the public data sets are not on this machine; set EVENHAND_DATA")
@@ -33,13 +33,13 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """A PostgreSQL server's url, without a database."""
+    """The url of a PostgreSQL server, without a database."""
     yield from postgres_server()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The url of an empty database for a store: on SQLite, and on PostgreSQL."""
+    """The url of an empty database for a store, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'store.db'}"
         return
@@ -58,7 +58,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the workspace or the user of whoever runs it."""
+    """Hide the workspace and the user of the person who runs the tests."""
     for name in ("EVENHAND_WORKSPACE", "EVENHAND_USER"):
         monkeypatch.delenv(name, raising=False)
 
@@ -77,7 +77,7 @@ def git_root() -> Path:
 
 @pytest.fixture(scope="session")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synthetic decisions with the label each should have had."""
+    """Synthetic decisions with their right labels."""
     folder = tmp_path_factory.mktemp("truth")
     generate(seed=5, decisions=4_000, rulings=100, out_dir=folder)
     return folder
@@ -85,7 +85,7 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def world(tmp_path: Path, truth: Path) -> Iterator[tuple[Workspace, Store, pl.DataFrame]]:
-    """A workspace whose made-up scores know something: (workspace, store, true labels)."""
+    """A workspace whose made-up scores have some skill: (workspace, store, true labels)."""
     ws, store, known = scored_world.build(tmp_path / "w", truth)
     yield ws, store, known
     store.close()

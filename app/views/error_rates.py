@@ -127,9 +127,8 @@ def _rates(at: measured.Stamp, question: Question, choices: measured.Choices) ->
     # each area has its own labels: area by label makes no grid
     crossed = len(by) == 2 and not set(by) & set(PERIODS) and set(by) != {"area", "label"}
     if crossed:
-        by = tuple(
-            sorted(by, key=lambda name: -len(choices.values[name]))
-        )  # rows have more room than columns
+        # rows have more room than columns
+        by = tuple(sorted(by, key=lambda name: -len(choices.values[name])))
         st.html(
             heat_map(
                 table,

@@ -72,9 +72,8 @@ def page() -> None:
             " writes them all."
         )
     pages = -(-found.shown // PAGE)
-    if (
-        st.session_state.get("flags_page", 1) != found.number
-    ):  # there are fewer pages than before: other people have ruled
+    # there are fewer pages than before: other people have ruled
+    if st.session_state.get("flags_page", 1) != found.number:
         st.session_state["flags_page"] = found.number
     line.number_input("Page", 1, pages, key="flags_page", help=f"{pages:,} pages of {PAGE}", width=140)
     _keep_choice(found.rows["decision_id"].to_list())

@@ -56,9 +56,8 @@ def _this_machine_only(address: str) -> bool:
 
 def _bring_in_pages() -> None:
     """Import what the pages need now, so that the first visitor does not wait for it."""
-    logging.getLogger("streamlit.runtime.caching").setLevel(
-        logging.ERROR
-    )  # it would warn that there is no runtime yet
+    # it would warn that there is no runtime yet
+    logging.getLogger("streamlit.runtime.caching").setLevel(logging.ERROR)
     import app.views
 
     for page in pkgutil.iter_modules(app.views.__path__):

@@ -1,9 +1,9 @@
-"""Take the screenshots of this folder from a demo workspace, in headless Chromium.
+"""Takes the screenshots of this folder from a demo workspace, in headless Chromium.
 
     make demo APP=0 && .venv/bin/python docs/screenshots/take.py demo-workspace [PAGE ...]
 
-With PAGE (review, overview, flags, ...) only those pages. Only invented texts are on them. Looking leaves two
-users, a few skipped cases and an audit trail in the workspace.
+With PAGE (review, overview, flags, ...) it takes only those pages. All texts on them are invented. A run
+leaves two users, a few skipped cases and an audit trail in the workspace.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -25,8 +26,9 @@ from evenhand.records.people import User
 from evenhand.store import Store
 
 HERE = Path(__file__).parent
+Scheme = Literal["light", "dark"]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-#: Pages by the name of their file, and whether they are taken in the dark too.
+#: Pages by the name of their file, and whether they are also taken in dark colours.
 PAGES = {
     "overview": True,
     "flags": True,
@@ -41,7 +43,7 @@ PAGES = {
 
 @contextmanager
 def serve(workspace: Path, user: str) -> Iterator[str]:
-    """The address of the app on a free port, as `user`; it is stopped whatever happens."""
+    """The address of the app on a free port, as `user`; the app is always stopped."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -78,9 +80,12 @@ def settled(page: Page) -> None:
     time.sleep(1.5)
 
 
-def review(browser: Browser, url: str, name: str, scheme: str, *, seek: bool) -> None:
-    """The review desk with the text shown and the overturn form open; `seek` skips to a case that reads otherwise."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+def review(browser: Browser, url: str, name: str, scheme: Scheme, *, seek: bool) -> None:
+    """The review desk with the text shown and the overturn form open.
+
+    `seek` skips to a case whose text reads like another label.
+    """
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
     page.goto(url)
     page.get_by_role("button", name="Agree").wait_for(timeout=60_000)
     settled(page)
@@ -101,10 +106,11 @@ def review(browser: Browser, url: str, name: str, scheme: str, *, seek: bool) ->
 
 
 def pages(browser: Browser, url: str, wanted: list[str]) -> None:
-    """Each page as it opens, in light and, where wanted, in dark."""
+    """Each page as it opens, in light colours; some also in dark."""
     for name in wanted:
-        for scheme in ("light", "dark") if PAGES[name] else ("light",):
-            page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+        schemes: list[Scheme] = ["light", "dark"] if PAGES[name] else ["light"]
+        for scheme in schemes:
+            page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
             page.goto(url + name)
             page.get_by_role("heading").first.wait_for(timeout=60_000)
             settled(page)
@@ -117,18 +123,19 @@ def reviews(browser: Browser, workspace: Path) -> None:
     with Store.open(f"sqlite:///{workspace / 'store.db'}") as store:
         for market in ("sa", "th"):
             store.add_user(User(user_id=f"sme-{market}", role="sme", markets=(market.upper(),)))
-    for user, name, scheme in (
+    shots: list[tuple[str, str, Scheme]] = [
         ("demo-admin", "review", "light"),
         ("demo-admin", "review-dark", "dark"),
         ("sme-sa", "review-arabic", "light"),
         ("sme-th", "review-thai", "light"),
-    ):
+    ]
+    for user, name, scheme in shots:
         with serve(workspace, user) as url:
             review(browser, url, name, scheme, seek=name == "review")
 
 
 def main() -> None:
-    """Take them all, or those named."""
+    """Take all screenshots, or the named ones."""
     workspace, wanted = Path(sys.argv[1]), sys.argv[2:] or ["review", *PAGES]
     if unknown := sorted(set(wanted) - {"review", *PAGES}):
         raise SystemExit(f"no page {unknown[0]!r}; there is review, {', '.join(PAGES)}")

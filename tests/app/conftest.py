@@ -1,4 +1,4 @@
-"""One Chromium for all tests of a session; each page has a context of its own."""
+"""The browser of the app's tests: one Chromium for a session, and a new context for each page."""
 
 import pytest
 from playwright.sync_api import sync_playwright

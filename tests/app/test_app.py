@@ -1,4 +1,4 @@
-"""Every view with data and empty, by Streamlit's own test driver, on a real store."""
+"""Tests every view with and without data, with Streamlit's own test driver, on a real store."""
 
 from pathlib import Path
 
@@ -143,7 +143,8 @@ def test_undo_takes_back_the_act_on_the_screen_or_nothing(tmp_path, open_app):
     wait()
     one = press(one, "undo")
     assert "not your last act any more" in warned(one) and store.progress(draw).skipped == 2
-    one = press(one, "undo") if not wait() else one  # the line shows the newer act by now
+    wait()
+    one = press(one, "undo")  # the line shows the newer act by now
     assert store.skips(draw) == {"content no longer there": 1}
     other = press(other, "undo")
     assert "not your last act any more" in warned(other) and store.progress(draw).skipped == 1
@@ -169,7 +170,7 @@ def test_no_verdict_before_the_text_was_shown(full, open_app):
 
 
 def _press_for_another_case() -> None:
-    """A press that was on its way when the case on the screen changed."""
+    """A late press: the case on the screen has changed since."""
     import streamlit as st
 
     from app import session
@@ -198,9 +199,12 @@ def _press_for_another_case() -> None:
             review._reveal(item, me)
             st.warning(st.session_state.pop("refused"))
     st.session_state["seen_at"] = 0.0
-    for act, more in ((review._rule, (shown.label,)), (review._skip_now, ("x",)), (review._reveal, ())):
-        act(shown, "sme-sa", *more)
-        st.warning(st.session_state.pop("refused"))
+    review._rule(shown, "sme-sa", shown.label)
+    st.warning(st.session_state.pop("refused"))
+    review._skip_now(shown, "sme-sa", "x")
+    st.warning(st.session_state.pop("refused"))
+    review._reveal(shown, "sme-sa")
+    st.warning(st.session_state.pop("refused"))
 
 
 def test_what_was_drawn_for_another_case_or_person_or_is_unread_is_refused(full, open_app):
@@ -344,6 +348,7 @@ def _all_flags() -> None:
     from app import session
 
     user = session.sign_in()
+    assert user is not None
     found = published.page(
         "evenhand-1", user, where={}, reason="", newest=False, show="all", number=1, size=10_000
     )
@@ -447,7 +452,10 @@ def test_over_and_under_enforcement_stand_apart_and_every_split_works(full, open
 
 
 def flags_of(world, model: str = MODEL) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The published flags that nobody has ruled on, and those that somebody has; in the app's tests all rulings name a decision."""
+    """The published flags that nobody has ruled on, and those that somebody has ruled on.
+
+    In the app's tests all rulings name a decision.
+    """
     rows = pl.read_parquet(world[0].flags_dir / f"{model}.parquet")
     is_ruled = pl.col("decision_id").is_in(world[1].rulings()["decision_id"].implode())
     return rows.filter(~is_ruled), rows.filter(is_ruled)
@@ -462,7 +470,7 @@ def choose(at: AppTest, row: int) -> AppTest:
 
 
 def rule_on(world, flags: pl.DataFrame, label: str | None = None) -> None:
-    """Rule on these flags, outside of any draw; as they were decided, unless `label` says otherwise."""
+    """Rule on these flags outside of any draw; without `label`, as they were decided."""
     rulings = [
         Ruling(
             case_id=row["case_id"],
@@ -481,7 +489,7 @@ def rule_on(world, flags: pl.DataFrame, label: str | None = None) -> None:
 
 @pytest.fixture
 def published(full):
-    """Publish flags as a model's of the `full` workspace, the newest there; gone after the test."""
+    """Publish flags of a model as the newest of the `full` workspace; they are removed after the test."""
     targets = set()
 
     def publish(name: str, rows: pl.DataFrame) -> None:

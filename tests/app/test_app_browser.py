@@ -1,4 +1,4 @@
-"""The review flow in real Chromium, by the keyboard, on the real server."""
+"""Tests the review flow in real Chromium, with the keyboard, on the real server."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -46,7 +46,7 @@ def test_a_batch_is_worked_through_from_the_keyboard(world, browser):
         settled(page)
         page.keyboard.press("1")
         expect(page.get_by_role("button", name="Save")).to_be_enabled()
-        page.get_by_label("Note (optional)").fill("as a saloon")  # its letters are no commands
+        page.get_by_label("Note (optional)").fill("as a saloon")  # its letters must not act as commands
         page.get_by_label("Note (optional)").press("Tab")
         assert store.progress(draw).ruled == 1
         page.get_by_text("Which label is right?").click()
@@ -123,6 +123,7 @@ def test_arabic_runs_from_right_to_left_and_its_marks_sit_on_their_words(world, 
         assert [m["text"] for m in marks] == [item.text[s["start"] : s["end"]] for s in spans]
         assert [m["start"] for m in marks] == [s["start"] for s in spans]
         first, third = marks
+        assert box is not None
         middle = box["x"] + box["width"] / 2
         assert first["right"] > middle
         assert third["right"] <= first["left"] and first["top"] == third["top"]  # on the same line
@@ -149,7 +150,7 @@ def test_a_blind_review_sends_neither_verdict_nor_score_before_the_ruling(world,
         expect(page.get_by_role("button", name="Save")).to_be_visible(timeout=30_000)
         settled(page)
         sent = b"".join(frames)
-        assert item.text.encode() in sent  # what is sent is seen here
+        assert item.text.encode() in sent  # the log shows what is sent
         secrets = [
             "The moderator decided",
             "reads like",
@@ -179,7 +180,7 @@ def test_a_key_that_is_held_rules_on_one_case_at_most(world, browser):
     try:
         page = opened(browser, server)
         settled(page)
-        for _ in range(6):  # on a text that nobody has seen
+        for _ in range(6):  # while nobody has seen the text
             page.keyboard.press("a")
             page.wait_for_timeout(120)
         settled(page)

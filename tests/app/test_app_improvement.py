@@ -1,4 +1,6 @@
-"""The page of improvement areas, by Streamlit's own test driver, on a ruled draw whose errors are known."""
+"""Tests the page of improvement areas with Streamlit's own test driver, on a ruled draw with known errors."""
+
+from datetime import date
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -49,7 +51,7 @@ def test_a_manager_takes_an_area_up_measures_it_and_closes_it(ruled):
     assert [part.value for part in at.markdown].count(first) == 1, "it is no longer a candidate"
 
     name = one.improvement_id
-    at.date_input(key=f"day-{name}").set_value("2026-02-16")
+    at.date_input(key=f"day-{name}").set_value(date(2026, 2, 16))
     press(at, "Measure")
     assert store.improvement(name).measured[0]["at"] == "2026-02-16"
     assert "before 16 Feb 2026" in shown(at)

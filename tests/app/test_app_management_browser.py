@@ -1,4 +1,7 @@
-"""The overview and the error rates in real Chromium: what a manager sees, light and dark, and nothing from outside."""
+"""Tests the overview and the error rates in real Chromium, light and dark.
+
+Nothing is loaded from other machines.
+"""
 
 import re
 
@@ -11,7 +14,7 @@ from evenhand.rates.table import estimate_draws
 
 pytestmark = IN_A_BROWSER
 
-# The lowest contrast (WCAG) of text in an element with the selector, against its own fill over the page's.
+# The lowest contrast (WCAG) of text in an element with the selector, against its fill over the page's fill.
 CONTRAST = """selector => {
   const parse = text => { const n = (text.match(/[\\d.]+(e-?\\d+)?/g) || []).map(Number);
     const [r, g, b, a = 1] = text.startsWith("color(") ? n : [n[0] / 255, n[1] / 255, n[2] / 255, n[3] ?? 1];
@@ -45,7 +48,7 @@ def server(world):
 
 @pytest.fixture(params=["light", "dark"])
 def page(request, server, browser):
-    """A page that has kept count of what it asked for and what it warned of."""
+    """A page that records its requests and its warnings."""
     page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=request.param)
     seen, warned = [], []
     page.on("request", lambda asked: seen.append(asked.url))
@@ -63,7 +66,7 @@ def ready(page: Page, url: str, title: str) -> None:
 
 
 def wide(page: Page) -> bool:
-    """Whether the page runs out of the window sideways."""
+    """Whether the page is wider than the window."""
     return page.evaluate("() => document.scrollingElement.scrollWidth > innerWidth")
 
 
@@ -111,7 +114,7 @@ def test_a_small_window_cuts_nothing_off(server, page, path, title):
     shown = page.locator(".stMainBlockContainer button:visible, .stMainBlockContainer h3:visible")
     boxes = [box for box in (one.bounding_box() for one in shown.all()) if box]
     assert len(boxes) > 2 and all(box["x"] + box["width"] <= right for box in boxes)
-    expect(page.locator("a[href*='example.org']")).to_have_count(0)  # an action with an address in it
+    expect(page.locator("a[href*='example.org']")).to_have_count(0)  # an action contains an address
 
 
 def test_the_map_fits_a_small_window_and_the_trend_stands_above_what_needs_attention(server, page):

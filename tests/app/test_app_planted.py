@@ -1,4 +1,7 @@
-"""Pictures, links and tags planted in every field that reaches a page, in real Chromium: nothing is loaded, nothing is linked."""
+"""Tests in real Chromium that pictures, links and tags in the data never work on a page.
+
+They are planted in every field that reaches a page. Nothing is loaded, and nothing is linked.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -10,6 +13,7 @@ from playwright.sync_api import Page, expect
 from worlds.app_workspace import AT, app_workspace, taken, wait
 from worlds.browser import IN_A_BROWSER, Server, read, settled
 
+from evenhand.rates.question import Question
 from evenhand.rates.table import estimate_draws
 from evenhand.records.people import User
 from evenhand.records.policy import parse_policy
@@ -72,7 +76,7 @@ def world(tmp_path_factory):
         late, item.decision_id, sme_id=person.user_id, reason="gone" + PLANTED, at=datetime.now(UTC)
     )
     where = {"market": item.market}
-    found = vars(estimate_draws(ws, store, filters=where).overall.total)
+    found = vars(estimate_draws(ws, store, Question(filters=where)).overall.total)
     for due in ("2026-05-01", "2099-05-01"):
         name = store.open_improvement(
             where,
@@ -93,7 +97,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def walked(world, browser):
-    """A page on the running app; at the end nobody outside was asked, and nothing planted came alive."""
+    """A page of the running app; at the end it has asked no other machine, and nothing planted works."""
     server = Server(world[0].root, world[3])
     page = browser.new_page(viewport={"width": 1440, "height": 1400})
     seen: list[str] = []
@@ -125,10 +129,10 @@ def test_what_is_planted_on_the_review_desk_stays_text(world, walked):
     expect(labels.first).to_be_visible()
     settled(page)
     for label in labels.all():
-        label.hover()  # its help
+        label.hover()  # shows its help
         expect(page.get_by_role("tooltip").first).to_be_visible()
         inert(page)
-    page.mouse.move(5, 5)  # away from the tooltip
+    page.mouse.move(5, 5)  # closes the tooltip
     labels.first.click()
     settled(page)
     wait()

@@ -1,4 +1,4 @@
-"""The app's server: where it listens, what it refuses, and that it asks nobody beyond this machine."""
+"""Tests the app's server: where it listens, what it refuses, and that it asks no other machine."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(ws, log: Path, *words: str):
-    """`evenhand app` with every socket beyond loopback refused; its port, then its output."""
+    """`evenhand app` with every socket to another machine refused; gives its port, then its output."""
     port, said = free_port(), log.with_suffix(".out")
     environment = {
         **os.environ,
@@ -95,7 +95,7 @@ def test_the_app_is_on_this_machine_only_and_asks_nobody(ws, tmp_path):
         for script in re.findall(r'src="\./(static/js/index[^"]+)"', html):
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{script}", timeout=10) as found:
                 assert found.status == 200 and "immutable" in found.headers["Cache-Control"]
-        with pytest.raises(urllib.error.HTTPError) as refused:  # Streamlit's interface for programs stays off
+        with pytest.raises(urllib.error.HTTPError) as refused:  # Streamlit's API for programs stays off
             urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/agent/interact", timeout=10)
         refused.value.close()
         assert refused.value.code >= 400
@@ -110,7 +110,7 @@ def test_an_address_that_others_reach_is_warned_of(ws, tmp_path):
 
 
 def test_a_taken_port_says_what_to_do(ws, capsys, monkeypatch):
-    monkeypatch.chdir(Path.cwd())  # the command goes to the app's folder
+    monkeypatch.chdir(Path.cwd())  # the command changes to the app's folder
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         assert main(["-w", str(ws.root), "app", "--port", str(port), "--user", "ann"]) == 2

@@ -1,3 +1,5 @@
+"""Tests how texts are shown on a page: escaped, marked, blurred, in their own direction."""
+
 import re
 from html.parser import HTMLParser
 

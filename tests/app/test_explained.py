@@ -1,4 +1,4 @@
-"""The Flags page with the model that made the flags: an opened flag has its whole card."""
+"""Tests the flags page with the model that made the flags: an opened flag has its whole card."""
 
 import subprocess
 import sys
@@ -43,11 +43,11 @@ def html(at: AppTest) -> str:
 
 
 def opened(ws, monkeypatch, rank: int) -> AppTest:
-    """The Flags page with the flag of this rank chosen."""
+    """The flags page with the flag of this rank chosen."""
     monkeypatch.setenv("EVENHAND_WORKSPACE", str(ws.root))
     monkeypatch.setenv("EVENHAND_USER", "ml")
     at = AppTest.from_file(MAIN, default_timeout=120)
-    at.session_state["flags_show"] = "all"  # ruled ones too: a row's place is then its rank
+    at.session_state["flags_show"] = "all"  # with ruled flags, the place of a row is its rank
     at.session_state["flags_table"] = {"selection": {"rows": [rank - 1], "columns": [], "cells": []}}
     at = at.run()
     assert not at.exception, at.exception

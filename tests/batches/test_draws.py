@@ -1,4 +1,4 @@
-"""Draws and error rates on a workspace with made-up scores: the truth is known, so every promise can be checked."""
+"""Tests draws and error rates on a workspace with made-up scores and known truth."""
 
 import sqlite3
 from datetime import date, timedelta
@@ -36,7 +36,7 @@ def test_no_two_draws_share_their_random_numbers_whatever_their_seed(world):
         set(store.items(draw(world, seed=seed, at=AT + timedelta(hours=i)).draw_id)["decision_id"])
         for i, seed in enumerate((1, 1, 2))
     ]
-    sure = 60  # more than a few are drawn for certain each time
+    sure = 60  # a good part is drawn for certain each time
     assert len(ids[0] & ids[1]) < sure + 40 and ids[0] != ids[1] != ids[2]
 
 
@@ -68,7 +68,10 @@ def test_the_same_call_at_the_same_moment_gives_the_same_items_and_is_stored_onc
 
 
 def unscore(ws, days=7):
-    """Take the scores of the last days away, as a scoring run that was cut short leaves them; how many decisions have none."""
+    """Remove the scores of the last days, as after an interrupted scoring run.
+
+    Returns how many decisions have no score.
+    """
     files = decision_files(ws)[-days:]
     for file in files:
         score_file(ws, scored_world.MODEL, file).unlink()
@@ -111,7 +114,7 @@ def test_a_version_that_the_model_does_not_cover_is_named(world):
 def test_the_interval_holds_the_true_rate_and_classes_stand_apart(world):
     drawn = draw(world, budget=600)
     rule(world, drawn)
-    table = estimate_draws(*world[:2], Question(by=("area",)))
+    table = estimate_draws(world[0], world[1], Question(by=("area",)))
     total = table.overall.total
     assert total.low <= true_rate(world, drawn) <= total.high
     assert total.n_reviewed == 600 and total.population == 4_000
@@ -208,7 +211,7 @@ def test_draws_of_two_periods_are_pooled_and_overlapping_ones_are_not(world):
 
 def test_a_domain_column_nobody_knows_is_refused(world):
     with pytest.raises(EstimateError, match="cannot split by 'colour'"):
-        estimate_draws(*world[:2], Question(by=("colour",)))
+        estimate_draws(world[0], world[1], Question(by=("colour",)))
 
 
 def test_a_lost_frame_is_named(world):

@@ -1,3 +1,7 @@
+"""Tests the plan of a draw: what it says is what the draw finds."""
+
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,7 +12,7 @@ from evenhand.statistics.design import Design
 from evenhand.statistics.draw import pareto_draw
 from evenhand.statistics.estimator import domain_totals, estimates
 
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "kappa": 1.0,
     "floor": 0.35,
     "cell_floor": 0.5,
@@ -31,7 +35,7 @@ def a_frame(n: int = 6_000, spread: float = 1.6, seed: int = 0) -> pl.DataFrame:
 
 
 def test_the_plan_keeps_its_word():
-    """Drawn and ruled many times, the batch finds what was foretold, with an interval about as wide."""
+    """Over many draws, the batch finds what the plan said, with an interval about as wide."""
     frame = a_frame()
     plan = make_plan(frame, 300, **OPTIONS)
     p, rng = frame["p_overturn"].to_numpy(), np.random.default_rng(1)

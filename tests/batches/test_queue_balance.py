@@ -1,4 +1,4 @@
-"""The balance of a batch, in the library, on the command line and on the review page."""
+"""Tests the balance of a batch in the library, on the command line and on the review page."""
 
 import json
 from collections import Counter
@@ -26,7 +26,10 @@ review.page()
 
 @pytest.fixture
 def store(tmp_path):
-    """A batch of 3 Thai, 2 Vietnamese and 1 case of unknown language; ann reads Thai, bob both, joe is away."""
+    """A batch of 3 Thai cases, 2 Vietnamese cases and 1 case of unknown language.
+
+    ann reads Thai, bob reads both, joe is away.
+    """
     with Store.open(f"sqlite:///{tmp_path / 'store.db'}") as store:
         languages = ("th", "vi", "th", "und", "vi", "th")
         store.add_draw(

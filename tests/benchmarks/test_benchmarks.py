@@ -1,4 +1,4 @@
-"""The benchmark scripts run, and their figures have the names and ranges that reports rely on."""
+"""Tests that the benchmark scripts run, and that their figures have the right names and ranges."""
 
 import json
 import math
@@ -30,7 +30,7 @@ def run(script: str, *words: str) -> str:
 
 @pytest.fixture(scope="module")
 def simulation(tmp_path_factory):
-    """Two small populations of two scenarios; the folder of the run, its words, its output and its JSON."""
+    """The folder, words, output and JSON of a run on two small populations of two scenarios."""
     folder = tmp_path_factory.mktemp("estimation")
     out = folder / "out.json"
     words = ["--decisions", "6000", "--budgets", "150", "--pops", "2", "--reps", "4", "--procs", "1"]

@@ -1,4 +1,7 @@
-"""The benchmark that compares Evenhand's flags with its peers: every peer is the real library, and finds planted errors."""
+"""Tests the benchmark that compares Evenhand's flags with its peers.
+
+Every peer is the real library and finds planted errors.
+"""
 
 import argparse
 import sys
@@ -40,7 +43,7 @@ def test_every_peer_finds_planted_errors_and_chance_does_not(planted):
     assert found.pop("random") < 0.2
     assert len(found) == 12 + 6
     assert min(found.values()) > 0.4, found
-    assert found["cleanlab_self_confidence_ours"] == pytest.approx(1.0)  # it was given the truth
+    assert found["cleanlab_self_confidence_ours"] == pytest.approx(1.0)  # this model was given the truth
 
 
 def test_a_head_with_one_label_has_no_peers(planted):

@@ -1,4 +1,4 @@
-"""Bad input, by the commands a user types: each says what, where and what to do, and nothing is lost."""
+"""Tests the commands on bad input: each message says what, where and what to do, and nothing is lost."""
 
 import gzip
 import json
@@ -50,7 +50,7 @@ RULING = {
 
 
 class Desk:
-    """A workspace and somebody who types commands in it."""
+    """A workspace and a person who types commands in it."""
 
     def __init__(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.root, self._capsys, self._files = root / "w", capsys, root
@@ -59,7 +59,7 @@ class Desk:
         assert self.run("policy", "add", str(root / "policy.yaml"))[0] == 0
 
     def run(self, *words: str) -> tuple[int, str]:
-        """Exit code and what was said, on both streams."""
+        """The exit code, and the output on both streams."""
         self._capsys.readouterr()
         code = main(["-w", str(self.root), *words])
         said = self._capsys.readouterr()
@@ -319,7 +319,7 @@ def _damage_lake(desk: Desk) -> str:
 
 
 def _damage_store(desk: Desk) -> str:
-    for file in desk.root.glob("store.db*"):  # its log too, which would restore it
+    for file in desk.root.glob("store.db*"):  # also its log, which would restore it
         file.unlink()
     (desk.root / "store.db").write_text("not a database")
     return "FAIL store"
@@ -376,7 +376,10 @@ def test_an_empty_workspace_says_what_comes_first(desk):
 
 
 def _with_small_disk(desk: Desk, size: int, *words: str) -> subprocess.CompletedProcess[str]:
-    """A command whose files may not grow beyond `size` bytes: the system refuses the write, as on a full disk."""
+    """A command whose files cannot grow beyond `size` bytes.
+
+    The system refuses the write, as on a full disk.
+    """
     return subprocess.run(
         [sys.executable, "-m", "cli", "-w", str(desk.root), *words],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),

@@ -1,4 +1,4 @@
-"""The command line: help for every command, exit codes, messages that say what to do."""
+"""Tests the command line: help for every command, exit codes, messages that say what to do."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The whole loop by the commands a user types, with the real encoder, and no socket beyond loopback."""
+"""Tests the whole loop with the commands that a user types, the real encoder, and no network."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -31,12 +32,16 @@ FLAG_COLUMNS = [
 
 
 class Loop:
-    """A workspace and the commands run in it, each in a new process with the network refused."""
+    """A workspace and the commands in it; each runs in a new process without network."""
 
     def __init__(self, root: Path) -> None:
         self.root = root / "workspace"
         self.data = root / "data"
         self.log = root / "sockets.log"
+        #: What the commands `train`, `score` and `draw` said.
+        self.trained: dict[str, Any] = {}
+        self.scored: dict[str, Any] = {}
+        self.drawn: dict[str, Any] = {}
 
     def run(self, *words: str, code: int = 0) -> str:
         guard = str(Path(__file__).parents[1] / "guard")
@@ -59,7 +64,7 @@ class Loop:
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory) -> Loop:
-    """Ingest, train one epoch, promote, score, flags, draw, rule, estimate."""
+    """The loop after ingest, one epoch of training, promote, score, flags, draw, rule and estimate."""
     loop = Loop(tmp_path_factory.mktemp("loop"))
     generate(seed=3, decisions=2_000, rulings=300, out_dir=loop.data)
     loop.run("init", str(loop.root))
@@ -69,9 +74,9 @@ def loop(tmp_path_factory) -> Loop:
     loop.run("ingest", "decisions", str(loop.data / "decisions.csv.gz"))
     loop.run("ingest", "rulings", str(loop.data / "rulings.csv.gz"))
     loop.run("score", code=2)  # no champion yet
-    loop.train = loop.json("train")
+    loop.trained = loop.json("train")
     loop.run("models", "promote", "challenger")
-    loop.score = loop.json("score")
+    loop.scored = loop.json("score")
     loop.drawn = loop.json("draw", "--budget", "80", "--seed", "5")
     return loop
 
@@ -112,7 +117,7 @@ def test_the_loop_ends_in_an_error_rate_with_an_interval(loop):
 
 def test_scoring_again_does_nothing(loop):
     again = loop.json("score")
-    assert again["shards_done"] == 0 and again["shards_skipped"] == loop.score["shards_done"]
+    assert again["shards_done"] == 0 and again["shards_skipped"] == loop.scored["shards_done"]
 
 
 def test_flags_have_the_same_shape_as_csv_and_parquet(loop):
@@ -128,13 +133,13 @@ def test_flags_have_the_same_shape_as_csv_and_parquet(loop):
 
 def test_flags_leave_out_what_was_ruled_on_and_say_so(loop):
     left = pl.read_parquet(loop.data / "flags.parquet").height
-    ruled = loop.score["decisions"] - left
+    ruled = loop.scored["decisions"] - left
     rulings = pl.read_csv(loop.data / "rulings.csv.gz")
     assert 0 < ruled <= rulings.height + 80
     said = loop.run("flags", "--top", "3")
     assert f"left out, because an SME has ruled on them: {ruled}; --include-ruled shows them" in said
     found = loop.json("flags", "--include-ruled", "--top", "1000000")
-    assert len(found) == loop.score["decisions"] and list(found[0])[:-5] == FLAG_COLUMNS
+    assert len(found) == loop.scored["decisions"] and list(found[0])[:-5] == FLAG_COLUMNS
     told = [row for row in found if row["verdict"] is not None]
     assert len(told) == ruled and {row["verdict"] for row in told} == {"upheld", "overturned"}
     assert all((row["verdict"] == "upheld") == (row["label"] == row["ruled_label"]) for row in told)
@@ -168,7 +173,7 @@ def test_conflicts_and_plan_speak_json(loop):
 
 def test_the_ledger_says_which_model_was_live(loop):
     live = loop.json("models", "live")
-    assert live["model_version"] == loop.score["model_version"]
+    assert live["model_version"] == loop.scored["model_version"]
     assert "no model was live" in loop.run("models", "live", "--on", "2020-01-01")
 
 

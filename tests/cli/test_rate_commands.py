@@ -1,4 +1,4 @@
-"""`evenhand estimate`, `change` and `panel` from the command line, on a drawn and ruled batch whose truth is known."""
+"""Tests the commands `estimate`, `change` and `panel` on a drawn and ruled batch with known truth."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Put first on PYTHONPATH by tests/test_loop.py: every socket beyond loopback is refused and written down."""
+"""Refuses and records every connection to another machine; tests put this folder first on PYTHONPATH."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ if _LOG:
     _connect, _connect_ex, _getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
 
     def _host(address: object) -> object:
-        return address[0] if isinstance(address, tuple) else ""  # a path: a local socket
+        return address[0] if isinstance(address, tuple) else ""  # a path is a local socket
 
     def connect(self: socket.socket, address: object) -> None:
         """Connect to loopback only."""

@@ -1,4 +1,4 @@
-"""The import arrows between the folders, and how heavy `import evenhand` is."""
+"""Tests which folder imports which, and how heavy `import evenhand` is."""
 
 import ast
 import subprocess
@@ -42,12 +42,12 @@ MAY_IMPORT = {
     "cli": {"app", "evenhand", "models", "training"},
 }
 HEAVY = {"torch", "transformers", "mlflow", "streamlit", "sklearn", "datasets", "pandas"}
-#: Statistics take arrays: no table, no store, no file.
+#: Statistics take arrays: they know no table, no store and no file.
 TABLES = {"polars", "pyarrow", "sqlalchemy", "pandas"}
 
 
 def imported(source: str) -> set[str]:
-    """Modules that `source` imports anywhere, with what it takes of them: "evenhand.store.Store"."""
+    """Modules that `source` imports anywhere, with the imported names: "evenhand.store.Store"."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -68,7 +68,7 @@ def modules(package: str) -> list[Path]:
 
 
 def crossed(room: str, source: str) -> set[str]:
-    """What of ours `source`, a module of `room`, imports beside its own room: rooms of the domain, or packages."""
+    """What `source`, a module of `room`, imports from our other rooms and packages."""
     home, _, own = room.partition("/")
     found = set()
     for name in imported(source):
@@ -170,4 +170,5 @@ def test_no_top_level_package_shadows_a_dependency():
 def test_importing_evenhand_takes_under_half_a_second():
     start = time.monotonic()
     subprocess.run([sys.executable, "-c", "import evenhand"], check=True)
-    assert time.monotonic() - start < 2.0  # a loaded machine; benchmarks/startup.py measures it properly
+    # the machine may be busy; benchmarks/startup.py measures it properly
+    assert time.monotonic() - start < 2.0

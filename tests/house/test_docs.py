@@ -1,4 +1,4 @@
-"""The docs: generated pages are as the code is now, links lead somewhere, and the site builds without network."""
+"""Tests the docs: generated pages match the code, links work, and the site builds without network."""
 
 import ast
 import importlib
@@ -35,7 +35,7 @@ def without_code(text: str) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as MkDocs and code hosts make them."""
+    """The anchors of the headings of a page, as MkDocs and code hosts make them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M)
     return {re.sub(r"[\s]+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip()) for heading in headings}
 
@@ -100,7 +100,7 @@ def test_the_functions_that_the_architecture_names_are_there():
 
 @pytest.mark.parametrize("page", sorted((DOCS / "recipes").glob("*.md")), ids=lambda page: page.stem)
 def test_the_files_that_a_recipe_names_are_there(page):
-    """But for those that the reader makes, which are called `my_...`."""
+    """Files that the reader makes are left out; their names begin with `my_`."""
     named = re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.\w+)`", page.read_text(encoding="utf-8"))
     assert named
     for name in named:

@@ -1,4 +1,4 @@
-"""The checks are the same wherever they run: make, the hooks before a commit, and continuous integration."""
+"""Tests that make, the hooks before a commit and continuous integration run the same checks."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def recipe(target: str) -> list[str]:
-    """The commands of a target of the Makefile, with the default environment's folder written out."""
+    """The commands of a target of the Makefile, with the folder of the default environment."""
     (found,) = re.findall(rf"^{target}:[^\n]*\n((?:\t[^\n]*\n)+)", MAKEFILE, flags=re.M)
     return [line.strip().replace("$(BIN)", ".venv/bin") for line in found.splitlines()]
 
@@ -50,7 +50,7 @@ def test_every_target_is_known_to_make():
 
 
 def test_every_tool_has_an_exact_version():
-    """What pyproject.toml asks for, in extras and groups, stands in constraints.txt."""
+    """All requirements in pyproject.toml, also of extras and groups, have a line in constraints.txt."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     asked = [*project["project"]["dependencies"]]
     for group in (

@@ -1,4 +1,4 @@
-"""A workspace that 0.1.0 made opens with this version: nothing is lost, and work goes on in it."""
+"""Tests that a workspace of 0.1.0 opens with this version, keeps its data, and can be used further."""
 
 import json
 import tarfile
@@ -17,7 +17,7 @@ PACKED = Path(__file__).parents[1] / "fixtures" / "workspace-0.1.0.tar.gz"
 
 @pytest.fixture
 def old(tmp_path):
-    """The folder of a workspace as 0.1.0 left it."""
+    """The folder of a workspace that 0.1.0 made."""
     with tarfile.open(PACKED) as packed:
         packed.extractall(tmp_path, filter="data")
     return tmp_path / "workspace"
@@ -63,7 +63,7 @@ def test_the_queue_and_the_rates_are_as_0_1_0_said_them(said):
 
 
 def test_the_frames_are_known_again(old, capsys):
-    main(["-w", str(old), "doctor"])  # the demo's encoder and champion are not there
+    main(["-w", str(old), "doctor"])  # the demo's encoder and champion are missing
     assert "the frames of all 1 draws are as they were drawn" in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that an installed one works far from any clone."""
+"""Tests what is in the wheel, and that an installed wheel works without a clone."""
 
 import os
 import shutil
@@ -43,10 +43,10 @@ def root() -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(root, tmp_path_factory) -> Path:
-    """A wheel of the tracked files; built from a copy, so that no old `build/` folder gets in."""
+    """A wheel of the tracked files; it is built from a copy, so that no old `build/` folder gets into it."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in tracked(root):
-        if (root / name).exists():  # not: removed and not committed yet
+        if (root / name).exists():  # a file may be removed and not committed yet
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / name, source / name)
     run(
@@ -68,10 +68,10 @@ def wheel(root, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def place(wheel, tmp_path_factory) -> Path:
-    """A virtual environment that has the wheel, and after it what is installed here but no clone.
+    """A virtual environment with the wheel and all packages that are installed here, but without a clone.
 
-    A line in a .pth file adds a folder and reads no .pth file in it: an editable install of a clone stays
-    unseen.
+    A line in a .pth file adds a folder and does not read the .pth files in it, so an editable install of a
+    clone is not visible.
     """
     place = tmp_path_factory.mktemp("place")
     run(sys.executable, "-m", "venv", "--without-pip", place / "venv")

@@ -1,4 +1,4 @@
-"""CSV by RFC 4180 and line by line: a broken line is quarantined alone, and no row takes its successors with it."""
+"""Tests reading CSV line by line (RFC 4180): a broken line is quarantined alone, and no other row is lost."""
 
 import csv
 import gzip
@@ -19,7 +19,7 @@ HEAD = ",".join(NAMES) + "\n"
 
 
 def read(folder: Path, text: str, *, size: int = 3) -> tuple[dict[int, tuple], dict[int, str]]:
-    """The good rows and the reasons of the bad ones, by line."""
+    """The good rows, and the reasons for the bad ones, by line."""
     path = folder / "x.csv"
     path.write_text(text, newline="")
     good, bad = {}, {}
@@ -158,7 +158,7 @@ def test_a_file_made_to_be_read_again_and_again_is_refused(monkeypatch):
         list(csv_rows(lines, Shape(width=4, names=[0, 2, 3])))
 
 
-# A text that begins with a comma can look like the end of an open quote: tested above, one by one.
+# A text that begins with a comma can look like the end of an open quote. The cases above test this.
 _words = st.text(alphabet='ab ,"\n\r', max_size=8).map(lambda text: text.lstrip(',"'))
 _fair = st.builds(lambda text, label: ("good", [text, label]), _words, st.sampled_from(["x", "y z"]))
 _broken = st.sampled_from(
@@ -206,7 +206,7 @@ def test_broken_lines_planted_among_good_rows_change_none_of_them(tmp_path_facto
 
 
 def _lines_of(values: tuple | list) -> int:
-    """Lines of a good row: its text may hold line ends of each kind, one right before its closing quote too."""
+    """Lines of a good row: its text may hold line ends of each kind, also right before its closing quote."""
     return len(list(io.StringIO("".join(f'"{value}"' for value in values), newline="")))
 
 

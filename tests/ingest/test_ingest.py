@@ -1,9 +1,13 @@
-"""Ingest: nothing is lost, the same file twice changes nothing. What a user is told of bad input is in test_bad_input.py."""
+"""Tests ingest: nothing is lost, and the same file twice changes nothing.
+
+test_bad_input.py tests what a user is told about bad input.
+"""
 
 import gzip
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -232,7 +236,7 @@ def constructible(row: dict) -> bool:
         POLICY.check(row["area"], row["label"])
     except (EvenhandError, ValueError):
         return False
-    # compact ISO forms are legal for Python, and refused on purpose
+    # Python accepts compact ISO forms; ingest refuses them on purpose
     return "T" not in row["decided_at"] or "-" in row["decided_at"][:8]
 
 
@@ -383,7 +387,7 @@ RULING = {
 def test_rulings_are_kept_as_gold_and_checked(ws, tmp_path):
     store = Store.open(ws.store_url)
     store.add_policy(POLICY, POLICY_TEXT, by="ann")
-    bad = [
+    bad: list[dict[str, Any]] = [
         {**RULING, "error_class": "bogus"},
         {**RULING, "confidence": "7"},
         {**RULING, "label": "nope"},

@@ -1,4 +1,7 @@
-"""Champion and challenger: two trained versions on rulings new to both, the gate, the commands and the page."""
+"""Tests the comparison of champion and challenger on rulings that are new to both.
+
+Also tested are the gate, the commands and the page.
+"""
 
 import json
 from dataclasses import replace
@@ -44,7 +47,8 @@ def test_new_are_the_cases_whose_whole_group_was_never_met():
     named = [None, "talk", "talk", None, None, "other"]
     group = groups(texts, named)
     assert unseen(texts, named, group, frozenset()).all()
-    met = marks(["a-b"], [None])  # the second is its near-copy, the third talks with the second
+    # the second is a near-copy of the first, the third shares a conversation with the second
+    met = marks(["a-b"], [None])
     assert unseen(texts, named, group, met).tolist() == [False, False, False, True, True, True]
     assert unseen(texts, named, group, marks(["else"], ["other"])).tolist() == [True] * 4 + [False] * 2
     assert marks(["talk"], [None]).isdisjoint(marks(["x"], ["talk"]))
@@ -107,9 +111,10 @@ def test_little_evidence_and_a_worse_area_refuse_nobody_but_a_worse_whole_does()
 
 
 class Rivals:
-    """1: champion; 2: no worse, of another seed; 3: 1 with its ranking turned round; 4: 2 as a version of old was stored.
+    """Four versions, trained on 400 rulings; 1,100 more rulings came later.
 
-    400 rulings taught them; 1,100 more came later.
+    1 is the champion; 2 has another seed and is not worse; 3 is 1 with the ranking reversed; 4 is 2 in the
+    form in which old versions were stored.
     """
 
     def __init__(self, root: Path) -> None:
@@ -142,13 +147,13 @@ class Rivals:
         return click.testing.CliRunner().invoke(evenhand, ["-w", str(self.ws.root), *words])
 
     def again(self) -> None:
-        """The first version is champion, whatever happened."""
+        """Make the first version champion again."""
         self.registry.promote("1")
 
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory):
-    """Before any new ruling."""
+    """The versions before any new ruling."""
     found = Rivals(tmp_path_factory.mktemp("rivals"))
     yield found
     found.store.close()
@@ -156,7 +161,7 @@ def taught(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def early(taught):
-    """What could be said before there was a new ruling; and the world in which there are some."""
+    """The comparison before any new ruling; the new rulings are added after it."""
     before = check(taught.ws, taught.store, taught.registry, "2", "champion")
     taught.rule_more()
     return before
@@ -173,7 +178,7 @@ def test_only_the_test_part_is_new_at_first_and_that_is_too_little(rivals, early
     rows = early.comparison
     assert rows.n < 60 and rows.overall.verdict == "too few" and rows.losses == ()
     assert {s.verdict for s in rows.slices} == {"too few"}
-    assert kept(rivals.ws, rivals.store, "evenhand-2", "evenhand-1") != early  # rulings came in since
+    assert kept(rivals.ws, rivals.store, "evenhand-2", "evenhand-1") != early  # there are new rulings since
 
 
 @pytest.mark.slow
@@ -425,7 +430,7 @@ def test_the_champion_is_beside_nobody(rivals, page):
     assert not [d for d in at.dataframe if "Verdict" in d.value.columns] and at.button(key="promote").disabled
 
 
-# --- drawn rulings; last, for they change the world
+# --- drawn rulings: last, because they change the world
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The search on a toy reader, where the right answer is known."""
+"""Tests the search for deletions on a toy reader, where the right answer is known."""
 
 import numpy as np
 import pytest
@@ -12,10 +12,11 @@ WORDS = ["tea", "cake", "rude", "mean", "kind", "walk", "rain", "song", "boat", 
 
 
 class Toy:
-    """Two labels, fine and violating; each word has its say, and pairs may have one of their own."""
+    """A toy reader with two labels, fine and violating: words have weights, and pairs may have one."""
 
     def __init__(self, says: dict[str, float], pairs: dict[tuple[str, str], float] | None = None, bias=-1.0):
-        self.says, self.pairs, self.bias, self.texts = says, pairs or {}, bias, []
+        self.says, self.pairs, self.bias = says, pairs or {}, bias
+        self.texts: list[str] = []
 
     def __call__(self, texts):
         self.texts += texts
@@ -29,7 +30,7 @@ class Toy:
 
 
 def found_in(text: str, read, *, decided: int = 0, passes: int = 60) -> tuple[Found, list[str], list[str]]:
-    """What is found, the words that speak against the decision, those of the flip."""
+    """The result, the words that speak against the decision, and the words of the flip."""
     spans = words(text)
     predicted = int(read([text])[0].argmax())
     found = search(text, spans, read, decided=decided, predicted=predicted, passes=passes)
@@ -50,7 +51,7 @@ def test_a_word_for_the_decision_has_a_weight_below_zero():
 
 
 def test_words_that_only_count_together_are_found_together():
-    """Leaving out one word at a time sees nothing of two that stand in for each other."""
+    """If two words can replace each other, leaving out one word at a time shows no effect."""
     either = Toy({"rude": 3.0, "mean": 3.0}, {("rude", "mean"): -3.0})
     found, against, flip = found_in("tea rude cake mean song walk rain boat", either)
     assert against == ["rude", "mean"] == flip
@@ -65,7 +66,7 @@ def test_the_shortest_flip_is_one_word_where_one_word_does():
 def test_a_flip_that_cannot_be_is_none():
     found, _, _ = found_in("tea cake song walk", Toy({}, bias=3.0))
     assert found.flip is None and found.weights == {}
-    assert found_in("rude", Toy({"rude": 5.0}))[0].flip is None  # nothing would be left to read
+    assert found_in("rude", Toy({"rude": 5.0}))[0].flip is None  # no text would be left
 
 
 def test_a_right_decision_has_its_flip_too():
@@ -112,12 +113,13 @@ def test_what_is_said_of_a_text_is_true_of_it(text, says, pairs, decided, passes
         cut = [spans[i] for i in sorted(found.flip.words)]
         p = toy([without(line, cut)])[0]
         assert p.argmax() == found.flip.label != predicted and p.max() == pytest.approx(found.flip.p)
-        pruned = 1 < len(cut) <= 12 and found.passes + 12 < 7 * limit // 8  # there was room to try each
+        # there were enough passes to try each
+        pruned = 1 < len(cut) <= 12 and found.passes + 12 < 7 * limit // 8
         for one in cut if pruned else ():  # every word of it is needed
             fewer = toy([without(line, [span for span in cut if span != one])])[0]
             assert fewer[found.flip.label] - fewer[predicted] <= 0.02 + 1e-9
     singles = [without(line, [span]) for span in spans]
-    if len(spans) <= 7 and not found.flip:  # then every word was left out alone
+    if len(spans) <= 7 and not found.flip:  # then each word was left out alone
         for p in toy(singles) if len(spans) > 1 else ():
             assert p[1 - predicted] - p[predicted] <= 0.02 + 1e-9
 

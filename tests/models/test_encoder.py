@@ -1,3 +1,5 @@
+"""Tests the bundled encoder and how texts are batched for it."""
+
 import shutil
 import unicodedata
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Cards: every form of the sentence, precedents of both sides, and what is said of a text tried on the model."""
+"""Tests the cards: every form of the sentence, precedents of both sides, and texts tried on the model."""
 
 import time
 from datetime import UTC, datetime
@@ -112,7 +112,8 @@ def of(precedents: Precedents, label: str, case: str = "mine") -> list[tuple[int
 def test_the_last_precedent_is_of_the_other_side_where_all_nearest_agree():
     rows = [(0.9, "a"), (0.95, "a"), (0.85, "a"), (0.84, "a"), (0.7, "b"), (0.75, "c")]
     assert of(some_precedents(rows), "a") == [(1, False), (0, False), (5, True)]
-    assert of(some_precedents(rows), "b") == [(1, False), (0, False), (4, True)]  # all nearest were against
+    # all of the nearest were against the decision
+    assert of(some_precedents(rows), "b") == [(1, False), (0, False), (4, True)]
 
 
 def test_the_nearest_three_stay_where_both_sides_are_there_or_the_other_is_far():

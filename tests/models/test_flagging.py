@@ -1,3 +1,5 @@
+"""Tests the flagger: p_overturn is calibrated, and reasons and support are right."""
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,7 +14,7 @@ from models.flagger import FEATURES, PRIOR, Flagger, LabelView
 
 
 def a_view(n: int, seed: int = 0):
-    """Decisions whose label fits the text less and less; half of the moderators are careless."""
+    """Decisions whose labels fit their texts less and less; half of the moderators are careless."""
     rng = np.random.default_rng(seed)
     p = rng.beta(5, 1, n)
     encoder = [np.array([x, 1 - x]) for x in p]
@@ -38,7 +40,7 @@ def featured(flagger, view, decisions):
 
 
 def lesson(n: int, seed: int = 0, **settings):
-    """A flagger with histories from one sample; features and outcomes of another."""
+    """A flagger with histories from one sample; the features and outcomes of another sample."""
     view, decisions, wrong = a_view(n, seed)
     flagger = Flagger(**settings)
     flagger.learn_histories(decisions, wrong)
@@ -61,7 +63,7 @@ def test_p_overturn_means_what_it_says_on_unseen_decisions():
 
 
 def test_drawn_cases_count_by_their_weight_and_without_it_p_would_be_off():
-    """Nine in ten right decisions are left out of the batch; 1 / pi brings them back."""
+    """The batch leaves out nine in ten right decisions; the weight 1 / pi corrects for that."""
     flagger, features, wrong, _ = lesson(20_000, seed=3)
     pi = np.where(wrong == 1, 0.9, 0.1)
     kept = np.random.default_rng(4).random(20_000) < pi
@@ -77,7 +79,7 @@ def test_before_any_ruling_a_flag_rests_on_what_is_decided_on_similar_texts():
     flagger = Flagger()
     p = flagger.p_overturn(featured(flagger, view, decisions))
     assert np.mean([p[wrong == 1][i] > p[wrong == 0][j] for i in range(50) for j in range(50)]) > 0.6
-    assert max(PRIOR, key=PRIOR.get).startswith("decisions")
+    assert max(PRIOR, key=PRIOR.__getitem__).startswith("decisions")
     assert set(flagger.support(["spam"], ["en"])) == {"none"}
 
 
@@ -93,7 +95,7 @@ def test_the_fine_tuned_encoder_corrects_only_as_far_as_held_rulings_bear_it_out
     tuned = FEATURES.index("tuned")
     telling = features.copy()
     telling[:, tuned] = np.where(wrong == 1, 2.0, -2.0) + np.random.default_rng(0).normal(0, 2, n)
-    telling[: n // 2, tuned] = np.nan  # taught by these
+    telling[: n // 2, tuned] = np.nan  # trained on these
     flagger.fit(telling, wrong, np.ones(n), fold)
     assert flagger.tuned_slope > 0.3
     idle = telling.copy()
@@ -194,7 +196,7 @@ KEY = ["case_id", "area", "moderator_id"]
 
 
 def scored(world) -> pl.DataFrame:
-    """All scored decisions with their rank."""
+    """All scored decisions, with their rank."""
     scores = scan_scores(world[0], MODEL).collect()
     ranked = scores.sort("p_overturn", "decision_id", descending=[True, False])
     return ranked.with_row_index("rank", offset=1)

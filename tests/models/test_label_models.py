@@ -1,3 +1,5 @@
+"""Tests the label models: heads from clauses, saved copies, 8 bits, the character model."""
+
 import dataclasses
 import json
 
@@ -73,7 +75,7 @@ def test_int8_changes_probabilities_little(tiny):
 
 
 def test_in_8_bits_a_large_value_in_one_text_does_not_blur_another(tiny):
-    """A scale for a whole batch would leave the second token two or three levels."""
+    """One scale for a whole batch would leave only two or three levels for the second token."""
     torch.manual_seed(1)
     linear, x = torch.nn.Linear(32, 8), torch.randn(1, 2, 32)
     x[0, 0, 3] = 1_000.0
@@ -123,7 +125,7 @@ def test_the_character_baseline_learns_and_comes_back_as_saved(tmp_path):
     p = model.proba(["follow me back", "cake with friends"], "spam")
     assert p.shape == (2, 3) and np.allclose(p.sum(1), 1)
     assert p[0].argmax() == 1 and p[1].argmax() == 0
-    assert 0 < p[:, 2].max() < 0.1  # a label without rows: rare, not impossible
+    assert 0 < p[:, 2].max() < 0.1  # a label without rows is rare, not impossible
     model.save(tmp_path)
     assert np.allclose(
         CharBaseline.load(tmp_path).proba(["follow me back", ""], "spam"),

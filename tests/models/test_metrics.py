@@ -1,3 +1,5 @@
+"""Tests the metrics at their limits: a perfect ranker, chance, perfect calibration, no errors."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""A workspace that was copied or moved goes on working, and never touches the one it came from."""
+"""Tests that a copied or moved workspace works, and never touches the original."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """A workspace with two versions, the second one champion and the first one the champion before."""
+    """A workspace with two versions: the second is champion, the first was champion before."""
     small = small_workspace(tmp_path_factory.mktemp("original"), decisions=800, rulings=300)
     train(small.ws, small.store, by="test")
     train(small.ws, small.store, by="test", seed=11)
@@ -40,7 +40,7 @@ def original(tmp_path_factory):
 
 
 def digests(root: Path) -> dict[str, str]:
-    """Every file under `root`, by its content."""
+    """A hash of every file under `root`."""
     return {
         str(file.relative_to(root)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(root.rglob("*"))
@@ -49,7 +49,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def damaged(root: Path) -> None:
-    """Make every model of the workspace unreadable, and what it is called by useless."""
+    """Make every model of the workspace unreadable, and the names of the models useless."""
     for file in root.rglob("*.safetensors"):
         file.write_bytes(b"altered")
     for file in root.rglob("manifest.json"):
@@ -58,7 +58,7 @@ def damaged(root: Path) -> None:
 
 @pytest.fixture(params=["the original is gone", "the original is there but altered"])
 def moved(request, original: Small, tmp_path) -> tuple[Workspace, Path]:
-    """A copy of a copy, and the folder of the one in between, which is removed or altered."""
+    """A copy of a copy, and the folder of the first copy, which is removed or changed."""
     between, here = tmp_path / "between", tmp_path / "a place with spaces" / "here"
     shutil.copytree(original.ws.root, between)
     assert Registry(open_workspace(between)).load("champion")
@@ -140,7 +140,7 @@ print(json.dumps(model.predict(pd.read_parquet({str(tmp_path / "rows.parquet")!r
 
 
 def test_two_places_in_turn_each_read_their_own(original, tmp_path):
-    """As where one folder is mounted under two names, in turn: a registry that is open goes on after the other one came."""
+    """One folder may be mounted under two names in turn: an open registry works after the other came."""
     here = tmp_path / "here"
     shutil.copytree(original.ws.root, here)
     registry = Registry(open_workspace(here))

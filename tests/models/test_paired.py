@@ -1,4 +1,4 @@
-"""Paired differences of two rankings: what they promise, on decisions made up for the purpose."""
+"""Tests the paired differences of two rankings on made-up decisions."""
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,10 @@ from models.compare.paired_slices import HIGHER_IS_BETTER, MARGIN, compare_rows,
 
 
 def some_rows(rng, n=400, *, rate=0.15, champion=1.5, challenger=1.5, language="en", start=0) -> pl.DataFrame:
-    """Decisions of which `rate` are overturned, and two versions that tell them apart as strongly as their numbers say."""
+    """Decisions with a share `rate` of overturns, and two versions that separate them.
+
+    The number of a version says how strongly it separates them.
+    """
     wrong = (rng.random(n) < rate).astype(float)
     shared = 0.8 * rng.normal(size=n)
     p = [expit(-2 + shared + power * wrong + 0.6 * rng.normal(size=n)) for power in (champion, challenger)]
@@ -102,7 +105,7 @@ def test_slices_are_of_their_own_rows_only():
         lambda rows: pl.concat([rows.filter(wrong=1).head(9), rows.filter(wrong=0)]),
         lambda rows: pl.concat([rows.filter(wrong=1), rows.filter(wrong=0).head(9)]),
         lambda rows: rows.with_columns(pl.lit(1).alias("group")),
-        # forty overturned, but one of them stands for nearly all
+        # forty are overturned, but one of them has nearly all the weight
         lambda rows: rows.with_columns(
             pl.when(pl.int_range(pl.len()).over("wrong") == 0).then(1_000.0).otherwise(1.0).alias("weight")
         ),
@@ -155,7 +158,7 @@ def test_lift_is_that_of_the_ranking_and_a_perfect_one_finds_only_errors():
 
 def test_the_verdict_speaks_for_all_decisions_and_not_for_the_ones_that_were_drawn():
     rng = np.random.default_rng(11)
-    likely = some_rows(rng, 900, champion=0.5, challenger=2.5)  # drawn for certain
+    likely = some_rows(rng, 900, champion=0.5, challenger=2.5)  # these are drawn for certain
     rare = some_rows(rng, 300, champion=3.0, challenger=0.0, start=900).with_columns(
         pl.lit(30.0).alias("weight")
     )

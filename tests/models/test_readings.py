@@ -1,3 +1,5 @@
+"""Tests the readings of a decision: what models that have not seen it say of its label."""
+
 import numpy as np
 import polars as pl
 import pytest
@@ -14,7 +16,7 @@ FINE = ["my cat sleeps", "we baked a cake", "running in the park", "a song for m
 
 
 def some(n: int, seed: int, *, noise: float = 0.0):
-    """Texts of two kinds; the label given to them is wrong with chance `noise`."""
+    """Texts of two kinds; their label is wrong with probability `noise`."""
     rng = np.random.default_rng(seed)
     kind = rng.integers(0, 2, n)
     texts = [
@@ -65,7 +67,7 @@ def test_every_reading_sees_a_wrong_label(learned):
 
 
 def test_a_decision_never_speaks_for_itself(learned):
-    """A text that nothing else resembles, decided wrongly: a model that had seen it would back its label."""
+    """A wrongly decided text that is like no other: a model that has seen it would support its label."""
     _, _, decisions, vectors, given = learned
     odd = "qqqq wwww zzzz"
     with_odd = pl.concat(
@@ -90,7 +92,7 @@ def test_a_decision_never_speaks_for_itself(learned):
         for name, value in zip(("odd", *"abcdefgh"), out, strict=True)
         if fold_by_id([name]) != fold_by_id(["odd"])
     ]
-    assert seen and out[0] > max(seen)  # by the models that saw it, the label looks better
+    assert seen and out[0] > max(seen)  # the label looks better to the models that have seen it
 
 
 def test_a_rulings_fold_is_left_out(learned):
@@ -110,7 +112,7 @@ def test_a_rulings_fold_is_left_out(learned):
             by_rulings=left_out[k],
         )
         apart[here] = part[:, 0]
-    assert kept.mean() < apart.mean()  # who has seen the ruling is surer
+    assert kept.mean() < apart.mean()  # a model that has seen the ruling is surer
 
 
 def test_readings_come_back_as_saved(learned, tmp_path):

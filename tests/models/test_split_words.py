@@ -1,3 +1,5 @@
+"""Tests how a text is split into words, in scripts with and without spaces."""
+
 import time
 
 import pytest

@@ -1,4 +1,4 @@
-"""Windows, views, clusters, panels and modelled cells: error rates beyond the plain split, on a world whose truth is known."""
+"""Tests error rates with windows, views, clusters, panels and modelled cells, on a world with known truth."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -153,7 +153,7 @@ def test_one_item_decided_many_times_widens_the_interval_and_says_so(world, monk
 
 
 def _wrong_smes(world, drawn, rng, false_overturn=0.05, missed=0.2):
-    """Rulings of SMEs who overturn 5 % of the right decisions and miss a fifth of the wrong ones."""
+    """Rulings of SMEs who overturn 5% of the right decisions and miss a fifth of the wrong ones."""
     _, store, known = world
     items = store.items(drawn.draw_id).join(known, on="decision_id", how="left", maintain_order="left")
     rulings = []
@@ -225,7 +225,7 @@ def test_a_panel_corrects_what_hasty_smes_got_wrong(world):
 
 def test_half_a_panel_queue_is_valid_and_says_what_is_open(world):
     ws, store, _ = world
-    drawn = draw(world, budget=1_000, seed=2)  # one draw in twenty misses by chance; this is another one
+    drawn = draw(world, budget=1_000, seed=2)  # one draw in twenty misses by chance; this seed does not
     _wrong_smes(world, drawn, np.random.default_rng(3))
     queue = panel_queue(store, drawn.draw_id)
     _panel_rules(world, drawn, queue.head(queue.height // 2))

@@ -1,6 +1,7 @@
-"""Draws and error rates on input at its edges: each gives the right answer, or a refusal that says what to do."""
+"""Tests draws and error rates on extreme input: a right answer, or an error that says what to do."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -30,7 +31,7 @@ def with_scores(world, score, model: str = MODEL) -> None:
         rows = pl.read_parquet(file)
         target = score_file(ws, model, file)
         target.parent.mkdir(parents=True, exist_ok=True)
-        made_up = {
+        made_up: dict[str, Any] = {
             "predicted_label": pl.col("label"),
             "p_predicted": 0.5,
             "p_decided": 0.5,
@@ -43,11 +44,11 @@ def with_scores(world, score, model: str = MODEL) -> None:
 
 
 def total(world, **options) -> Estimate:
-    return estimate_draws(*world[:2], Question(**options)).overall.total
+    return estimate_draws(world[0], world[1], Question(**options)).overall.total
 
 
 def notes(world, **options) -> str:
-    return " | ".join(said(estimate_draws(*world[:2], Question(**options))))
+    return " | ".join(said(estimate_draws(world[0], world[1], Question(**options))))
 
 
 def write(folder, rows, name="decisions.csv", columns=COLUMNS):
@@ -64,7 +65,7 @@ def a_row(
 
 @pytest.fixture
 def small(tmp_path):
-    """A function that builds a scored world of the decision rows given to it."""
+    """A function that builds a scored world from decision rows."""
     stores = []
 
     def build(rows, score=lambda rows: np.full(rows.height, 0.2)):
@@ -125,7 +126,7 @@ def test_a_cell_of_one_decision_can_be_drawn_and_has_an_honest_rate(small):
     rule(world, drawn)
     domains = {
         d.domain["market"]: d.total
-        for d in estimate_draws(*world[:2], Question(by=("market", "area"))).domains
+        for d in estimate_draws(world[0], world[1], Question(by=("market", "area"))).domains
     }
     alone = domains["MO"]
     assert (alone.population, alone.n_reviewed, alone.rate, alone.low, alone.high) == (1, 1, 0, 0, 0)
@@ -204,7 +205,8 @@ def test_a_new_model_in_mid_draw_changes_nothing_of_the_open_batch(world):
     rule(world, drawn, take=150)
     before = total(world)
     with_scores(world, lambda rows: np.full(rows.height, 0.9), model="evenhand-2")
-    with_scores(world, lambda rows: np.full(rows.height, 0.01))  # and the old one's scores are made again
+    # and the scores of the old model are made again
+    with_scores(world, lambda rows: np.full(rows.height, 0.01))
     after = total(world)
     for name in ("rate", "low", "high"):
         assert getattr(after, name) == pytest.approx(getattr(before, name), rel=1e-12)
@@ -233,7 +235,7 @@ def test_a_policy_change_in_mid_window_is_said_and_periods_are_cut_there(world):
     frame = pl.read_parquet(world[0].root / drawn.frame_file)
     first_new = frame.filter(pl.col("policy_version") == POLICY)["decided_at"].min().date()
     since, until = first_new - timedelta(days=7), first_new + timedelta(days=7)
-    table = estimate_draws(*world[:2], Question(since=since, until=until, by=("month",)))
+    table = estimate_draws(world[0], world[1], Question(since=since, until=until, by=("month",)))
     assert "the frame spans policy versions" in notes(world, since=since, until=until)
     assert table.question.by == ("month", "policy_version")
     assert len(table.versions) == 2
@@ -292,15 +294,15 @@ def test_a_day_is_a_utc_day_from_the_file_to_the_window(small):
     rule(world, third)
     assert total(world).population == 5
     assert total(world, since=date(2026, 3, 2), until=date(2026, 3, 3)).population == 3
-    days = {
+    populations = {
         row.domain["day"]: row.total.population
-        for row in estimate_draws(*world[:2], Question(by=("day",))).domains
+        for row in estimate_draws(world[0], world[1], Question(by=("day",))).domains
     }
-    assert days == {"2026-03-02": 3, "2026-03-03": 2}
+    assert populations == {"2026-03-02": 3, "2026-03-03": 2}
 
 
 def test_a_ruling_in_a_later_time_zone_is_the_later_word(small, tmp_path):
-    """10:00 in Bangkok is earlier than 09:00 in London: the words are compared, not their spelling."""
+    """10:00 in Bangkok is earlier than 09:00 in London: the moments are compared, not the text."""
     world = small([a_row(f"c{n}", "2026-03-02T10:00:00Z") for n in range(5)])
     drawn = draw(world, budget=5)
     columns = "case_id,area,policy_version,label,sme_id,ruled_at"

@@ -1,4 +1,4 @@
-"""Slices that stand out: what was planted is found, what was not is not, and nothing is said on thin evidence."""
+"""Tests which slices stand out: planted ones do, others do not, and little evidence gives no result."""
 
 import json
 
@@ -41,7 +41,7 @@ def test_the_p_value_errs_on_the_side_of_silence_and_is_fishers_for_whole_counts
     for level in (0.2, 0.1, 0.05):
         assert (found <= level).mean() <= level + 2 * np.sqrt(level * (1 - level) / 800)
     ours = p_higher(estimate(14, 60), (40 / 400, 400.0))
-    theirs = stats.fisher_exact([[14, 40], [46, 360]], alternative="greater").pvalue
+    theirs = stats.fisher_exact(np.array([[14, 40], [46, 360]]), alternative="greater").pvalue
     assert ours == pytest.approx(theirs, rel=0.01)
     assert p_higher(estimate(0, 60), (0.1, 400.0)) == 1.0
 
@@ -80,7 +80,7 @@ def test_a_planted_cluster_is_found_with_its_confusion_and_its_examples(world):
 
 
 def test_errors_strewn_at_random_are_no_area(world):
-    """The same world, its true labels reassigned so that every decision has the same chance to be wrong."""
+    """The same world with new true labels, so that every decision has the same chance to be wrong."""
     ws, store, known = world
     drawn = draw(world, budget=600)
     rng = np.random.default_rng(11)

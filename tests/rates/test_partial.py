@@ -1,4 +1,4 @@
-"""A batch that is not finished: which part of the queue counts with which probability."""
+"""Tests an unfinished batch: which part of the queue counts, and with which probability."""
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ N = 2_000  # decisions: half in Thai with few errors, half in English with many
 
 
 def population():
-    """A market in two languages: frame with `pi`, and which decisions are wrong."""
+    """A market with two languages: the frame with `pi`, and which decisions are wrong."""
     rng = np.random.default_rng(5)
     thai = np.arange(N) % 2 == 0
     wrong = rng.random(N) < np.where(thai, 0.02, 0.30)
@@ -27,7 +27,7 @@ def population():
 
 
 def drawn(frame, rng):
-    """The drawn items in queue order, nothing ruled."""
+    """The drawn items in queue order, without rulings."""
     pi = frame["pi"].to_numpy()
     place = pareto_draw(pi, rng.random(N))
     rows = frame[place].select("market", "language")
@@ -46,7 +46,7 @@ def ruled(items, done):
 
 
 def rate(frame, items, wrong, notes=None):
-    """Horvitz-Thompson share of errors from what was ruled of `items`."""
+    """The Horvitz-Thompson share of errors from the ruled `items`."""
     told = partly_reviewed(frame, items, {"TH": 1}, a_draw())
     assert not told.untold
     fresh = told.frame
@@ -117,7 +117,7 @@ def test_a_language_without_a_ruling_leaves_the_population_and_is_named():
 
 
 def test_a_batch_with_people_for_each_language_gives_an_interval_that_holds_the_truth(world):
-    """Through store and lake: half the SMEs have done their languages, the others a third of theirs."""
+    """With store and lake: half of the SMEs have finished their languages, the others a third of theirs."""
     drawn = draw(world, budget=900)
     items = world[1].items(drawn.draw_id)
     rule(world, drawn)

@@ -1,3 +1,5 @@
+"""Tests how a policy file is read, and what a bad one is told."""
+
 import pytest
 
 from evenhand.errors import PolicyError
@@ -50,7 +52,7 @@ def test_how_a_decision_was_wrong(decided, ruled, error):
 )
 def test_a_bad_policy_says_what_and_where(change, words):
     with pytest.raises(PolicyError, match=words) as problem:
-        parse_policy(GOOD.replace(*change, 1), "house.yaml")
+        parse_policy(GOOD.replace(change[0], change[1], 1), "house.yaml")
     assert "house.yaml" in str(problem.value)
 
 

@@ -1,3 +1,5 @@
+"""Tests that decisions and rulings are checked where they are made."""
+
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 

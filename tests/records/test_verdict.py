@@ -1,7 +1,8 @@
-"""What a ruling says of a decision, and that every consumer says the same."""
+"""Tests what a ruling says about a decision, and that all parts of the product agree."""
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -129,13 +130,13 @@ AGREE, OVERTURN, CLEAN = "the decision's label", "another violating label", "the
 
 @dataclass(frozen=True, kw_only=True)
 class Says:
-    """What the consumers must make of a ruling on one drawn decision."""
+    """What each part of the product must say about a ruling on one drawn decision."""
 
-    verdict: str | None  # None: open
+    verdict: str | None  # None means open
     error_class: str | None = None
     lesson: bool = True
     confusion: bool = False
-    reviewed: bool = True  # whether the rate has the decision among its reviewed
+    reviewed: bool = True  # whether the rate counts the decision as reviewed
 
     @property
     def error(self) -> bool:
@@ -151,7 +152,7 @@ WRONG = Says(verdict="overturned", error_class="wrong_policy", confusion=True)
 OPEN = Says(verdict=None, lesson=False, reviewed=False)
 
 #: name -> (whether the decision enforces, the rulings in their order as (label, changes), what they say)
-TABLE = {
+TABLE: dict[str, tuple[bool, list[tuple[str, dict[str, Any]]], Says]] = {
     "agree": (True, [(AGREE, {})], UPHELD),
     "over_enforcement": (True, [(CLEAN, {})], OVER),
     "under_enforcement": (False, [(OVERTURN, {})], UNDER),
@@ -253,7 +254,9 @@ def test_every_consumer_says_the_same_of_a_ruling(world, kind):
     confusions = confusion_rates(measure_draws(ws, store), top=5)[0]
     assert bool(confusions) == (says.confusion and says.reviewed), "confusions"
 
-    asked, _ = panel_phase(store, reviewed(ws, store, drawn, Question()))
+    seen = reviewed(ws, store, drawn, Question())
+    assert seen is not None
+    asked, _ = panel_phase(store, seen)
     mine = asked.filter(pl.col("decision_id") == target["decision_id"])
     assert mine.height == says.reviewed, "panel"
     if says.reviewed:
@@ -261,7 +264,7 @@ def test_every_consumer_says_the_same_of_a_ruling(world, kind):
 
 
 def rules(store, row, drawn, label, **changes):
-    """A ruling on a drawn decision, with the error class that its labels tell."""
+    """A ruling on a drawn decision, with the error class that follows from its labels."""
     area = store.policy(row["policy_version"]).area(row["area"])
     values = {
         "case_id": row["case_id"],

@@ -1,4 +1,7 @@
-"""The report's one model, its sentences and tables: figures equal the estimates, unknown is said, no text and no person is in it."""
+"""Tests the model of the report, its sentences and its tables.
+
+Figures equal the estimates, unknown figures are named, and no text and no person is in it.
+"""
 
 from datetime import date, timedelta
 
@@ -32,7 +35,7 @@ def made(world, *, by=DEFAULT_BY, compare=None, unit=None, **asked):
 
 
 def same_figures(one, other):
-    """Whether a report shows the same of two estimates; sums of cells may differ in their last digits."""
+    """Whether a report shows the same for two estimates; sums of cells may differ in their last digits."""
     counts = ("n_reviewed", "errors_found", "population", "reviews_needed", "status", "method")
     numbers = ("rate", "low", "high", "n_eff")
     return all(getattr(one, name) == getattr(other, name) for name in counts) and all(
@@ -56,7 +59,8 @@ def test_every_rate_is_the_estimate_of_its_split(ruled):
     report = made(ruled)
     for by in ("market", "area", "language", "queue"):
         expected = {
-            tuple(r.domain.values()): r for r in estimate_draws(*ruled[:2], Question(by=(by,))).domains
+            tuple(r.domain.values()): r
+            for r in estimate_draws(ruled[0], ruled[1], Question(by=(by,))).domains
         }
         rows = report.split(by).rows
         assert len(rows) == len(expected)
@@ -83,7 +87,7 @@ def test_the_trend_is_cut_where_a_policy_version_begins(ruled):
     assert [step.policy_version for step in begins] == ["short-video/2026-02"]
     weeks = {
         (r.domain["week"], r.domain["policy_version"]): r.total
-        for r in estimate_draws(*ruled[:2], Question(by=("week",))).domains
+        for r in estimate_draws(ruled[0], ruled[1], Question(by=("week",))).domains
     }
     assert len(report.trend) == len(weeks)
     for step in report.trend:
@@ -96,7 +100,7 @@ def test_the_trend_is_cut_where_a_policy_version_begins(ruled):
 
 def test_the_period_before_is_compared_with_by_default(ruled):
     report = made(ruled, since=CUT, until=CUT + timedelta(days=14))
-    before = estimate_draws(*ruled[:2], Question(since=CUT - timedelta(days=14), until=CUT))
+    before = estimate_draws(ruled[0], ruled[1], Question(since=CUT - timedelta(days=14), until=CUT))
     assert same(report.comparison.before, before.overall)
     assert (report.comparison.period.first, report.comparison.period.last) == (
         CUT - timedelta(days=14),
@@ -230,20 +234,24 @@ def test_the_method_says_what_was_drawn_and_how(ruled):
 
 def test_dsa_indicators_are_those_of_the_estimates_and_say_what_they_are_not(ruled):
     report = made(ruled)
-    split = {r.domain["language"]: r for r in estimate_draws(*ruled[:2], Question(by=("language",))).domains}
+    split = {
+        r.domain["language"]: r
+        for r in estimate_draws(ruled[0], ruled[1], Question(by=("language",))).domains
+    }
     rates = {language: r.total for language, r in split.items()}
     table = dsa_table(report)
     names = [column.name for column in table.columns]
     assert len(table.rows) == len(rates) + 1
     for row in table.rows[1:]:
-        total = rates[row[0]]  # the scope is the language's code
+        scope = str(row[0])  # the code of a language
+        total = rates[scope]
         assert total.status == "measured"
         assert row[4:7] == pytest.approx((1 - total.rate, 1 - total.high, 1 - total.low))
         at = names.index("Precision")
         over, under, enforced = (
-            split[row[0]].over_enforcement,
-            split[row[0]].under_enforcement,
-            report.enforced[row[0]],
+            split[scope].over_enforcement,
+            split[scope].under_enforcement,
+            report.enforced[scope],
         )
         assert row[at : at + 3] == pytest.approx(
             tuple(max(1 - wrong / enforced, 0) for wrong in (over.rate, over.high, over.low))
@@ -324,7 +332,7 @@ def test_areas_and_labels_have_the_titles_of_the_newest_policy_of_the_period(wor
 
 
 def titled(text, area, label):
-    """A policy whose area of spam and its label have other titles."""
+    """A policy in which the area spam and its label have other titles."""
     changed = text.replace("title: Spam and scams", f"title: {area}").replace(
         "title: Spam\n", f"title: {label}\n"
     )

@@ -1,4 +1,7 @@
-"""The four files of a report, read back: the same figures in each, every rate with its reviews, nothing that acts or leaks."""
+"""Reads the four files of a report back: all have the same figures, and every rate has its reviews.
+
+Nothing in them runs, and nothing private is in them.
+"""
 
 import csv
 import json
@@ -58,7 +61,7 @@ def hostile(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def written(hostile, tmp_path_factory):
-    """The report and its four files, by ending."""
+    """The report, and its four files by their ending."""
     folder = tmp_path_factory.mktemp("written")
     report = collect(hostile[0], hostile[1], Question(since=AT.date().replace(month=2, day=16)), made_at=AT)
     files = {}
@@ -69,12 +72,13 @@ def written(hostile, tmp_path_factory):
 
 
 class Page(HTMLParser):
-    """Tables as lists of rows of cells, tags with their attributes, and the visible text."""
+    """An HTML page: tables as lists of rows of cells, tags with their attributes, and the visible text."""
 
     def __init__(self, text):
         super().__init__()
         self.tables, self.tags, self.words, self.captions = [], [], [], 0
-        self._cell, self._style = None, False
+        self._cell: list[str] | None = None
+        self._style = False
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -89,7 +93,7 @@ class Page(HTMLParser):
             self._cell = []
 
     def handle_endtag(self, tag):
-        if tag in ("td", "th"):
+        if tag in ("td", "th") and self._cell is not None:
             self.tables[-1][-1].append(" ".join("".join(self._cell).split()))
             self._cell = None
         self._style = False if tag == "style" else self._style
@@ -112,7 +116,7 @@ def slide_texts(slide):
 
 
 def all_text(kind, file):
-    """Whatever a reader can see of a file."""
+    """All text that a reader can see in a file."""
     if kind == ".xlsx":
         book = openpyxl.load_workbook(file)
         return "\n".join(str(v) for sheet in book for row in sheet.values for v in row if v is not None)
@@ -175,13 +179,13 @@ def test_intervals_are_error_bars_of_native_charts(written):
             known = {str(i) for i, value in enumerate(series.values) if value is not None}
             assert set(drawn) == known and all(reach >= 0 for reach in drawn.values())
     bars = next(one for one in charts if any("…" in name for name in one.plots[0].categories))
-    known = [r.total if r.total.status == "measured" else None for r in split.rows]
+    totals = [r.total if r.total.status == "measured" else None for r in split.rows]
     drawn = bars.plots[0].series[0]
-    assert drawn.values == tuple(total.rate if total else None for total in known)
+    assert drawn.values == tuple(total.rate if total else None for total in totals)
     sheet = openpyxl.load_workbook(files[".xlsx"])["Chart data"]
     cells = [int(number) for number in re.findall(r"\$(\d+)", chart.series[0].val.numRef.f)]
     for end, column, place in (("high", 3, "plus"), ("low", 4, "minus")):
-        reach = [abs(getattr(total, end) - total.rate) if total else None for total in known]
+        reach = [abs(getattr(total, end) - total.rate) if total else None for total in totals]
         points = drawn._element.findall(f".//{{*}}errBars/{{*}}{place}//{{*}}pt")
         assert [float(p[0].text) for p in points] == pytest.approx([x for x in reach if x is not None])
         below = [sheet.cell(row, column).value for row in range(cells[0], cells[1] + 1)]
@@ -236,7 +240,8 @@ def test_the_deck_has_the_dsa_table_before_the_method_with_its_source_and_what_i
         else:
             assert row[2] == row[5] == "not known yet"
         assert row[6:] == [f"{total.n_reviewed:,}", f"{total.population:,}"]
-    assert (shown["en"][1], shown["th"][1]) == ("English *", "Thai")  # the mark: official in the EU
+    # the star marks an official language of the EU
+    assert (shown["en"][1], shown["th"][1]) == ("English *", "Thai")
     small = [
         paragraph
         for shape in page.shapes

@@ -1,4 +1,7 @@
-"""A report's options: the figures are those of `evenhand estimate` with the same options, and every file says what they are."""
+"""Tests the options of a report: its figures equal those of `evenhand estimate` with the same options.
+
+Every file says which options it has.
+"""
 
 import csv
 import json
@@ -34,7 +37,10 @@ KINDS = ("total", "over_enforcement", "under_enforcement", "wrong_policy", "poli
 
 @pytest.fixture(scope="module")
 def panelled(tmp_path_factory, truth):
-    """SMEs ruled, skipped a few cases, and a panel that finds no violation anywhere checked them; (workspace, store, truth)."""
+    """A world in which SMEs ruled and skipped a few cases: (workspace, store, truth).
+
+    A panel checked the rulings; it finds no violation anywhere.
+    """
     world = build(tmp_path_factory.mktemp("panelled") / "w", truth)
     drawn = draw(world, budget=600)
     rule(world, drawn, take=600 - SKIPPED)
@@ -47,7 +53,7 @@ def panelled(tmp_path_factory, truth):
 
 
 def said(capsys, world, *args):
-    """What a command printed as JSON."""
+    """The JSON that a command printed."""
     code = main(["-w", str(world[0].root), *args, "--json"])
     out = capsys.readouterr()
     assert code == 0, out.err
@@ -69,7 +75,7 @@ def rows_of(file):
 
 
 def texts(file):
-    """All that a reader of a file can see."""
+    """All text that a reader can see in a file."""
     if file.suffix == ".xlsx":
         book = openpyxl.load_workbook(file)
         return " ".join(str(cell) for sheet in book for row in sheet.values for cell in row if cell)
@@ -139,7 +145,7 @@ def test_every_kind_of_file_says_what_its_rates_are(panelled, tmp_path, kind):
         "weekly": Question(looks=Looks(weeks=12)),
     }.items():
         file = tmp_path / f"{option}{kind}"
-        writer_for(file)(collect(*panelled[:2], chosen, made_at=AT), file)
+        writer_for(file)(collect(panelled[0], panelled[1], chosen, made_at=AT), file)
         made[option] = texts(file)
     for name in ("views", "panel", "daily"):
         assert OPTIONS[name][1] in made["all"] and OPTIONS[name][1] not in made["decisions"]
@@ -154,9 +160,9 @@ def test_every_kind_of_file_says_what_its_rates_are(panelled, tmp_path, kind):
 
 def test_the_charts_and_the_confusions_are_on_the_same_basis(panelled):
     plain = collect(*panelled[:2], made_at=AT)
-    views = collect(*panelled[:2], Question(weight="exposure"), made_at=AT)
-    panel = collect(*panelled[:2], Question(estimand="panel"), made_at=AT)
-    wide = collect(*panelled[:2], Question(looks=Looks(daily=True)), made_at=AT)
+    views = collect(panelled[0], panelled[1], Question(weight="exposure"), made_at=AT)
+    panel = collect(panelled[0], panelled[1], Question(estimand="panel"), made_at=AT)
+    wide = collect(panelled[0], panelled[1], Question(looks=Looks(daily=True)), made_at=AT)
 
     def shares(report):
         return {(pair.area, pair.decided, pair.ruled): pair.share for pair in report.confusions}
@@ -204,8 +210,8 @@ def test_a_period_before_without_a_panel_is_said_and_not_compared(world):
     late = draw(world, budget=200, since=cut, seed=2, at=AT + timedelta(hours=1))
     rule(world, late)
     rule(world, late, source="panel", sme_id="p", ruled_at=AT + timedelta(days=1))
-    assert collect(*world[:2], Question(since=cut), made_at=AT).comparison.before is not None
-    report = collect(*world[:2], Question(since=cut, estimand="panel"), made_at=AT)
+    assert collect(world[0], world[1], Question(since=cut), made_at=AT).comparison.before is not None
+    report = collect(world[0], world[1], Question(since=cut, estimand="panel"), made_at=AT)
     assert report.comparison.before is None
     assert any(text.endswith(": no panel has ruled on these draws.") for text in narrative(report))
 
@@ -265,7 +271,7 @@ def test_skips_of_one_draw_of_two_and_outside_the_period_are_told_apart(world):
     assert whole.skipped.cases == 10
     assert whole.skipped.if_none.n_reviewed == whole.overall.total.n_reviewed + 10 == 400
     assert whole.skipped.if_none.rate < whole.skipped.if_all.rate
-    assert collect(*world[:2], Question(until=cut), made_at=AT).skipped is None
+    assert collect(world[0], world[1], Question(until=cut), made_at=AT).skipped is None
 
 
 def test_the_accuracy_of_human_reviewers_is_stated_as_far_as_it_is_known(panelled, world):
@@ -295,11 +301,17 @@ def test_the_accuracy_of_human_reviewers_is_stated_as_far_as_it_is_known(panelle
 def test_each_frame_is_read_once_for_the_period_and_once_for_the_one_before(panelled, monkeypatch):
     read = []
     real = reviewed._read
-    monkeypatch.setattr(reviewed, "_read", lambda *args: read.append(args) or real(*args))
+
+    def counted(*args):
+        read.append(args)
+        return real(*args)
+
+    monkeypatch.setattr(reviewed, "_read", counted)
     collect(*panelled[:2], made_at=AT)
     assert len(read) == 1
     collect(
-        *panelled[:2],
+        panelled[0],
+        panelled[1],
         Question(since=date(2026, 2, 16), estimand="panel", looks=Looks(daily=True)),
         made_at=AT,
     )

@@ -1,3 +1,5 @@
+"""Tests how near-identical content is found, and how its conflicts are described."""
+
 import json
 from datetime import UTC, datetime
 
@@ -19,7 +21,7 @@ from evenhand.workspace.workspace import create_workspace
 
 
 def decisions(*rows: tuple[str, str, str]) -> pl.DataFrame:
-    """(text, label, moderator) as decisions in one area."""
+    """Decisions in one area, from (text, label, moderator)."""
     return pl.DataFrame(
         [
             {
@@ -123,7 +125,7 @@ def test_another_area_or_policy_version_is_no_conflict():
 
 
 def lie(*rows: tuple[str, str, str, int]) -> tuple[str, str]:
-    """(label, moderator, market, day) of one text: what its conflict lies across, and within."""
+    """Where the conflict of one text lies: between or within values, from (label, moderator, market, day)."""
     group = decisions(*(("the same text over and over", label, moderator) for label, moderator, _, _ in rows))
     group = group.with_columns(
         pl.Series("market", [market for *_, market, _ in rows]),

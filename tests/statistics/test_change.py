@@ -1,4 +1,7 @@
-"""A change is called real only where the interval of the difference leaves zero out, and as seldom by chance as promised."""
+"""Tests that a change is called real only if the interval of the difference excludes zero.
+
+By chance that happens as seldom as promised.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,8 @@
-"""Precision and recall of enforcement: hand-computed, exact for a census, covered by their intervals, and silent where there is nothing."""
+"""Tests precision and recall of enforcement.
+
+They match values computed by hand, are exact for a census, and are missing where there is no evidence. Their
+intervals cover the truth.
+"""
 
 from collections import defaultdict
 
@@ -52,7 +56,7 @@ def test_precision_is_what_over_enforcement_leaves_of_what_was_enforced():
 def test_recall_is_the_share_of_what_should_have_been_enforced():
     found = recall(0.4, OVER, UNDER)
     assert found.status == "measured"
-    assert ends(found) == pytest.approx((0.34 / 0.42, 0.735107, 0.872115), abs=1e-6)  # worked out by hand
+    assert ends(found) == pytest.approx((0.34 / 0.42, 0.735107, 0.872115), abs=1e-6)  # computed by hand
 
 
 def test_an_interval_beyond_all_that_was_enforced_ends_at_zero():
@@ -131,11 +135,11 @@ def test_more_missed_is_less_recall(under, more):
     assert after.rate < before.rate and after.low <= before.low and after.high <= before.high + 1e-12
 
 
-SHARES = (0.3, 0.1, 0.05)  # of the decisions of a domain, those that enforce
+SHARES = (0.3, 0.1, 0.05)  # share of a domain's decisions that enforce
 
 
 def a_population(rng, n):
-    """Scores that are off, domains, which decisions enforce, and which are wrong; each (n,)."""
+    """Biased scores, domains, which decisions enforce, and which are wrong; each of shape (n,)."""
     domain = rng.choice(len(SHARES), n, p=(0.5, 0.3, 0.2))
     acts = rng.random(n) < np.array(SHARES)[domain]
     chance = expit(logit(np.where(acts, 0.15, 0.04)) + rng.normal(size=n) - 0.3)
@@ -227,8 +231,9 @@ def ruled(world):
 
 
 def share_enforced(frame, store, by, weight):
-    """What `Measure.enforced` should say, from labels and policies alone."""
-    acted, size = defaultdict(float), defaultdict(float)
+    """The right value of `Measure.enforced`, computed from labels and policies only."""
+    acted: dict[tuple[str, ...], float] = defaultdict(float)
+    size: dict[tuple[str, ...], float] = defaultdict(float)
     for row in frame.filter("inside").iter_rows(named=True):
         x = (row["exposure"] or 0.0) if weight == "exposure" else 1.0
         key = tuple(row[name] for name in by)

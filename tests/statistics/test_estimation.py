@@ -1,4 +1,4 @@
-"""The estimator is right on average, its interval covers, and it refuses what it cannot know."""
+"""Tests the estimator: it is right on average, its interval covers, and it refuses what it cannot know."""
 
 import numpy as np
 import pytest
@@ -109,7 +109,7 @@ def test_thin_evidence_is_called_unknown():
 
 
 def test_a_sure_model_does_not_replace_rulings():
-    """The likely errors are all reviewed, the model vouches for the rest: a large effective number from ten rulings."""
+    """All likely errors are reviewed and the model is sure of the rest: ten rulings look like many."""
     p = np.r_[np.full(10, 0.9), np.full(290, 0.0005), np.full(20_000, 0.01)]
     pi = np.r_[np.ones(10), np.full(20_290, 0.025)]
     cell = np.r_[np.zeros(300, int), np.ones(20_000, int)]
@@ -187,7 +187,7 @@ def test_the_interval_covers_as_often_as_promised(scenario):
 
 
 def test_a_domain_holds_at_least_the_errors_found_and_not_more_than_was_left_open():
-    """A model that expects hardly any error in a domain must not push its rate below what was seen there."""
+    """A model that expects few errors in a domain must not push its rate below what was found there."""
     rng = np.random.default_rng(3)
     p = np.concatenate([np.full(400, 0.9), np.full(400, 0.01)])
     domain = np.repeat([0, 1], 400)

@@ -1,4 +1,4 @@
-"""Sampling and estimation against what must hold whatever the numbers, and against other people's code for the same thing."""
+"""Tests sampling and estimation with properties that always hold, and against other libraries."""
 
 import numpy as np
 import polars as pl
@@ -72,7 +72,7 @@ def test_capped_probabilities_solve_their_equation(size, share):
 @settings(max_examples=100, deadline=None)
 @given(seeds, chances)
 def test_equal_scores_are_taken_by_id_and_not_by_place(seed, share):
-    """Many ties: which of them are certain must follow the decisions when the frame is read in another order."""
+    """With many ties, the same decisions must be certain when the frame is read in another order."""
     rng = np.random.default_rng(seed)
     p, ids = rng.choice([0.02, 0.1, 0.4], 60), np.array([f"{i:016x}" for i in rng.integers(0, 2**62, 60)])
     order, n = rng.permutation(60), max(1, round(share * 60))
@@ -86,7 +86,7 @@ def test_equal_scores_are_taken_by_id_and_not_by_place(seed, share):
 
 
 def test_weights_reproduce_the_population_totals_on_average():
-    """Sums of 1 / pi, x / pi and p / pi over many draws come to the frame's N, sum of x and sum of p."""
+    """Sums of 1 / pi, x / pi and p / pi over many draws average to the frame's N, sum of x and sum of p."""
     p, _, cell, rng = a_frame(3, 600)
     x = rng.lognormal(0, 1, 600)
     pi = Design(p, 90, cell=cell).probabilities(0.3)
@@ -98,7 +98,7 @@ def test_weights_reproduce_the_population_totals_on_average():
 
 
 def test_hashed_numbers_of_ids_are_fixed_for_good():
-    """A change here would change every draw that is made again from its seed."""
+    """If these numbers changed, every draw that is repeated from its seed would change."""
     found = hashed_uniform("1|None|None", ["0123456789abcdef", "c1", "ffffffffffffffff"])
     assert found == pytest.approx([0.5254888480622062, 0.28598266223965313, 0.553460497290893], abs=1e-15)
 
@@ -145,7 +145,7 @@ def test_estimates_do_not_change_with_the_order_of_rows(seed):
 @settings(max_examples=60, deadline=None)
 @given(seeds, st.integers(2, 5))
 def test_estimates_do_not_change_with_the_partition_of_the_frame(seed, parts):
-    """The frame in pieces, whose sums are added up, gives what the frame in one piece gives."""
+    """The sums over the parts of a frame give the same estimate as the whole frame."""
     p, y, cell, rng = a_frame(seed)
     pi = Design(p, 80).probabilities(0.2)
     s = pareto_draw(pi, rng.random(len(p)))
@@ -231,7 +231,7 @@ def a_table(rng, n):
     )
 
 
-# ---- other people's code
+# ---- other libraries
 
 
 @settings(max_examples=200, deadline=None)
@@ -248,7 +248,10 @@ def test_wilson_is_that_of_scipy_and_statsmodels(n, share, confidence):
 @settings(max_examples=60, deadline=None)
 @given(seeds, st.integers(30, 300))
 def test_at_equal_probabilities_the_interval_of_the_plain_mean_is_wilsons(seed, n):
-    """No model (one score for all), equal probabilities: the variance is the binomial's with the finite frame's correction."""
+    """Without a model (one score for all) and with equal probabilities, the variance is binomial.
+
+    It has the correction for a finite frame.
+    """
     rng = np.random.default_rng(seed)
     y = (rng.random(1_000) < 0.2).astype(float)
     s, p, pi = rng.choice(1_000, n, replace=False), np.full(1_000, 0.2), np.full(1_000, n / 1_000)
@@ -260,6 +263,7 @@ def test_at_equal_probabilities_the_interval_of_the_plain_mean_is_wilsons(seed, 
     assert totals.v[0] / 1_000**2 == pytest.approx(variance, rel=1e-9)
     e = estimates(totals)[0]
     if e.method == "wilson n_eff":
+        assert e.n_eff is not None
         assert (e.low, e.high) == pytest.approx([float(v) for v in wilson_rate(share, e.n_eff)], abs=1e-9)
     else:
         df = min(2 * totals.v[0] ** 2 / totals.v2[0], 2 * e.errors_found)
@@ -268,7 +272,7 @@ def test_at_equal_probabilities_the_interval_of_the_plain_mean_is_wilsons(seed, 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_at_equal_probabilities_the_rate_and_error_are_those_of_ppi(seed):
-    """ppi-python (a test oracle, no dependency: it brings numba) estimates the same mean at lambda = 1."""
+    """ppi-python estimates the same mean at lambda = 1. It is no dependency, because it needs numba."""
     ppi_py = pytest.importorskip("ppi_py")
     rng = np.random.default_rng(seed)
     p = rng.beta(1, 9, 20_000)

@@ -1,4 +1,4 @@
-"""The draw keeps its promises: budget, range, reproducibility, prefixes."""
+"""Tests the promises of a draw: budget, range, reproducibility, prefixes."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""Intervals for repeated looks: the usual one fails under daily looks, the sequence holds at all of them together."""
+"""Tests intervals for repeated looks: with daily looks the usual one fails, and the sequence holds."""
 
 import json
 
@@ -26,7 +26,7 @@ DAYS, RUNS = 28, 120
 
 
 def all_looks_hold(looks, confidence_on) -> bool:
-    """Whether the interval of every look holds the truth; `looks`: (day, totals, truth)."""
+    """Whether the interval of every look holds the truth; a look is (day, totals, truth)."""
     for day, totals, truth in looks:
         found = estimates(totals, confidence=confidence_on(day))[0]
         if not found.low <= truth <= found.high:
@@ -35,7 +35,7 @@ def all_looks_hold(looks, confidence_on) -> bool:
 
 
 def a_month_of_draws(rng):
-    """Every day a new frame and a batch of 60 of it; the totals grow by addition."""
+    """Each day has a new frame and a batch of 60 from it; the totals are added up."""
     totals, wrong, size = None, 0.0, 2_000
     for day in range(1, DAYS + 1):
         q = expit(-2.8 + 1.5 * rng.normal(size=size))

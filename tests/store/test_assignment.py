@@ -1,4 +1,7 @@
-"""Handing out the cases of a batch: nobody gets a case of another, absences are backfilled, the balance adds up."""
+"""Tests how the cases of a batch are handed out.
+
+Nobody gets another person's case, absences are filled, and the balance adds up.
+"""
 
 import threading
 from datetime import UTC, date, datetime, timedelta
@@ -34,7 +37,7 @@ def batch(store, *languages: str, people=()) -> None:
 
 
 def take(store, user, at=NOON):
-    """Place in the queue of the case handed out, or why there is none."""
+    """The place in the queue of the case that is handed out, or why there is none."""
     found = store.take_item("d1", user, at=at)
     return found.reason if found.item is None else found.item.position
 
@@ -142,7 +145,7 @@ def test_smes_who_work_at_once_never_share_a_case(store, everybody):
             while (item := store.take_item("d1", user, at=NOON).item) is not None:
                 seen.append((item.position, user.user_id))
                 store.rule_item(a_ruling(item.position, sme_id=user.user_id), by=user.user_id)
-        except Exception as problem:  # noqa: BLE001  a thread's error is the test's
+        except Exception as problem:  # noqa: BLE001  the error of a thread is an error of the test
             problems.append(problem)
 
     threads = [threading.Thread(target=work, args=(user,)) for user in people]
@@ -189,7 +192,7 @@ LANES = ("a", "b", "c")
     ),
 )
 def test_shares_add_up_and_nobody_gets_more_than_they_can_do_or_read(waiting, people):
-    lanes = {(name,): n for name, n in waiting.items()}
+    lanes: dict[tuple[str, ...], int] = {(name,): n for name, n in waiting.items()}
     able = {lane: [p for p, (reading, _) in sorted(people.items()) if lane[0] in reading] for lane in lanes}
     shares = share_out(lanes, able, {name: room for name, (_, room) in people.items()}, {})
     for lane, n in lanes.items():

@@ -1,4 +1,4 @@
-"""The store on SQLite and PostgreSQL."""
+"""Tests the store on SQLite and PostgreSQL."""
 
 import subprocess
 import sys
@@ -281,7 +281,7 @@ def test_an_unknown_user_is_told_how_to_be_added(store):
     with pytest.raises(UserError, match="evenhand user add eve"):
         store.user("eve")
     with pytest.raises(RecordError, match="role 'boss' is unknown"):
-        User(user_id="eve", role="boss")
+        User(user_id="eve", role="boss")  # type: ignore[arg-type]  # what the record refuses
 
 
 def test_empty_frames_have_their_columns(store):

@@ -1,3 +1,5 @@
+"""Tests the synthetic data: languages, labels, error rate, weeks and rulings are as the card says."""
+
 import filecmp
 
 import polars as pl

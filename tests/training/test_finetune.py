@@ -1,3 +1,5 @@
+"""Tests fine-tuning: it lowers the loss, keeps the best weights, and can be stopped and continued."""
+
 import json
 import os
 import signal
@@ -30,7 +32,7 @@ WORDS = {0: ["cake", "run", "song"], 1: ["follow", "link", "bio"]}
 
 
 def examples(n: int, seed: int, **columns) -> datasets.Dataset:
-    """Texts of two kinds with the label of their kind; `columns` stand in for what is said of them."""
+    """Texts of two kinds with the label of their kind; `columns` replace other columns."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, n)
     texts = [" ".join(rng.choice(WORDS[int(label)], 3)) for label in labels]
@@ -145,7 +147,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path):
 
 
 def cut_after(epoch: int, monkeypatch, folder: Path, root: Path) -> Path:
-    """A run that is interrupted once `epoch` is kept under `root`; the file it leaves."""
+    """The file of a run that is interrupted when `epoch` is stored under `root`."""
     keep = module._keep
 
     def interrupted(*args):
@@ -162,7 +164,7 @@ def cut_after(epoch: int, monkeypatch, folder: Path, root: Path) -> Path:
 
 
 def run(folder: Path, root: Path, **changes):
-    """Train the same model on the same examples, but for `changes`."""
+    """Train the same model on the same examples, with `changes`."""
     asked = {"train": examples(60, 1), "validation": examples(30, 2), "config": CONFIG, "seed": 1, **changes}
     model = asked.pop("model", None) or a_model(folder)
     return tuned(model, asked.pop("train"), asked.pop("validation"), checkpoints=root, **asked)

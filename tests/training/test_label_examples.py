@@ -1,4 +1,4 @@
-"""Gold to examples: which head a ruling teaches, how often, with what weight."""
+"""Tests how gold becomes examples: for which head, how often and with what weight."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +19,7 @@ CLAUSES = {
 
 
 def a_policy(version: str, **changes: str) -> PolicyVersion:
-    """A version with one area; `changes` rewords clauses by label."""
+    """A policy version with one area; `changes` gives labels other clauses."""
     labels = tuple(
         Label(name=name, title=name.title(), clause_id="", clause=clause)
         for name, clause in {**CLAUSES, **changes}.items()

@@ -1,3 +1,5 @@
+"""Tests how cases are grouped and split: no group is on both sides."""
+
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -41,7 +43,7 @@ def test_a_group_is_called_after_its_first_case():
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=15))
 def test_what_is_linked_in_any_number_of_steps_is_one_part_and_nothing_else_is(links):
     part = np.arange(12)
-    for _ in links:  # as slow as can be: every link, as often as the longest chain could need
+    for _ in links:  # the slowest way: every link, as often as the longest chain could need
         for a, b in links:
             part[part == max(part[a], part[b])] = min(part[a], part[b])
     left, right = np.array(links, np.int64).reshape(-1, 2).T

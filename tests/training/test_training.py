@@ -1,4 +1,4 @@
-"""Training to scores on real code and tiny weights: registry, clean process, kills, flags, explanations."""
+"""Tests training to scores with real code and tiny weights: registry, clean process, kills, flags, cards."""
 
 import json
 import os
@@ -260,7 +260,7 @@ def test_a_killed_score_goes_on_where_it_stopped(trained):
     _kill_when(child, lambda: len(list(folder.glob("day=*/[!.]*.parquet"))) >= 3)
     done = {file: file.stat().st_mtime_ns for file in folder.glob("day=*/[!.]*.parquet")}
     for file in done:
-        pl.read_parquet(file)  # whole
+        pl.read_parquet(file)  # the file is whole
     report = score(small.ws, Registry(small.ws).load("2"), "evenhand-2")
     assert report.shards_skipped == len(done) and report.shards_done == 84 - len(done)
     assert all(file.stat().st_mtime_ns == at for file, at in done.items())
@@ -278,7 +278,7 @@ def test_a_killed_train_goes_on_where_it_stopped(tmp_path):
 
 
 def cut_after_an_epoch(small, monkeypatch) -> Path:
-    """A training run that is interrupted once its first epoch is kept; the folder that it leaves."""
+    """The folder of a training run that is interrupted when its first epoch is stored."""
     keep = training.finetune._keep
 
     def interrupted(*args):
@@ -294,7 +294,7 @@ def cut_after_an_epoch(small, monkeypatch) -> Path:
 
 
 def add_version(small, **changes: str) -> None:
-    """A new policy version: the second one with words of its text replaced."""
+    """A new policy version: the second one with other words in its text."""
     _, text = sample_policies()[1]
     for before, after in {
         "short-video/2026-02": "short-video/2026-03",
@@ -313,7 +313,7 @@ def note_on_checkpoint(report) -> str:
 
 @pytest.fixture
 def cut(tmp_path, monkeypatch):
-    """A small workspace with a training run that was cut after its first epoch, and the folder it left."""
+    """A small workspace with a training run that stopped after its first epoch, and the folder of the run."""
     small = small_workspace(tmp_path, decisions=800, rulings=300, epochs=2)
     yield small, cut_after_an_epoch(small, monkeypatch)
     small.store.close()

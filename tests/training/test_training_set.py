@@ -1,4 +1,4 @@
-"""The training set on disk: answered again for the same examples and tokenizer, for nothing else."""
+"""Tests the training set on disk: it is used again only for the same examples and tokenizer."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ def examples(*rows: dict) -> datasets.Dataset:
 
 @pytest.fixture
 def encoder(tmp_path, monkeypatch) -> Encoder:
-    """An encoder that counts in `.asked` which texts it was made to cut into tokens."""
+    """An encoder that records in `.asked` which texts it has cut into tokens."""
     found = load_encoder(tiny_encoder(tmp_path / "encoder"), max_tokens=48)
     asked: list[str] = []
     tokens = Encoder.tokens

@@ -1,3 +1,5 @@
+"""Tests the settings in `evenhand.toml`."""
+
 import pytest
 
 from evenhand.errors import ConfigError

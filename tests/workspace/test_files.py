@@ -1,4 +1,4 @@
-"""Files appear whole, or not at all, and belong to whom the umask says."""
+"""Tests that a file appears whole or not at all, with the permissions of the umask."""
 
 import os
 import stat

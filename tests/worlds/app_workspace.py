@@ -1,9 +1,10 @@
-"""A workspace for the app's tests: real decisions, draw and store; the scores and cards are made up."""
+"""Builds a workspace for the app's tests: only scores and cards are made up, all else is real."""
 
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -30,14 +31,14 @@ AT = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 def taken(store: Store, draw_id: str, name: str = "sme") -> DrawnItem:
-    """The case of the batch that is this person's now, as the review page asks for it."""
+    """The case of the batch that this person has now, as the review page asks for it."""
     item = store.take_item(draw_id, store.user(name), at=datetime.now(UTC)).item
     assert item is not None
     return item
 
 
 def button(at: AppTest, name: str):
-    """The button of this key; those of the review desk carry their case or act before it."""
+    """The button with this key; keys of the review desk begin with the case or the act."""
     return next(one for one in at.button if (one.key or "").rpartition(":")[2] == name)
 
 
@@ -48,7 +49,7 @@ def press(at: AppTest, name: str) -> AppTest:
 
 
 def read(at: AppTest) -> AppTest:
-    """The case with its text shown, for long enough that a verdict counts."""
+    """Show the text of the case, for long enough that a verdict counts."""
     if any((one.key or "").endswith(":reveal") and one.label == "Show the text" for one in at.button):
         at = press(at, "reveal")
     wait()
@@ -91,9 +92,10 @@ def app_workspace(
     policies: Sequence[tuple[PolicyVersion, str]] = (),
     change: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
 ) -> tuple[Workspace, Store]:
-    """The sample policies and 2,000 synthetic decisions, or `policies` and the decisions as `change` leaves them.
+    """A workspace with the sample policies (or `policies`) and 2,000 synthetic decisions.
 
-    Users of every role (and `sme-sa`, who sees market SA only); an early draw fully ruled, a late one open.
+    `change` may change the decisions. There are users of every role, and `sme-sa`, who sees only market SA.
+    An early draw is fully ruled, a late one is open.
     """
     ws = create_workspace(root / "workspace")
     store = Store.open(ws.store_url)
@@ -127,7 +129,7 @@ def app_workspace(
         target.parent.mkdir(parents=True, exist_ok=True)
         scores.select(SCORES.names()).write_parquet(target)
     publish_flags(ws, MODEL)
-    plain = {"kappa": 1.0, "seed": 1, "model": MODEL, "by": "test"}
+    plain: dict[str, Any] = {"kappa": 1.0, "seed": 1, "model": MODEL, "by": "test"}
     early = make_draw(ws, store, budget=150, until=datetime(2026, 3, 23).date(), at=AT, **plain)
     _rule_all(store, early.draw_id)
     late = datetime(2026, 3, 23).date()

@@ -1,4 +1,4 @@
-"""The app on its real server, and a page of it in real Chromium that is looked at once it is settled."""
+"""Starts the app on its real server, and opens its pages in real Chromium for the tests."""
 
 import os
 import shutil
@@ -24,13 +24,13 @@ FLAGS = [
     "--no-first-run",
     "--disable-sync",
 ]
-#: Marks of every module that drives a browser.
+#: The marks of every module that uses a browser.
 IN_A_BROWSER = [
     pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; .ci/system-packages installs it as root"),
 ]
-PATIENCE = 60_000  # milliseconds: a busy machine draws slowly
+PATIENCE = 60_000  # milliseconds; a busy machine is slow
 expect.set_options(timeout=PATIENCE)
 
 # Everything that a page still has to do before it may be looked at or typed into: connect, run its script,
@@ -54,16 +54,17 @@ SETTLED = """still => {
 
 
 def settled(page: Page) -> None:
-    """Wait until the whole page stands still from now on: a button takes its key, and a box its size, only then.
+    """Wait until the whole page stays still from now on: only then a button has its key, and a box its size.
 
-    After a key or a click, expect what it should bring first: the server may take longer to begin than the page stands still.
+    After a key or a click, first expect what it should bring: the server may begin later than the page is
+    still.
     """
     page.evaluate("() => { window.settling = null; }")
     page.wait_for_function(SETTLED, arg=STILL, timeout=PATIENCE, polling=50)
 
 
 def read(page: Page) -> None:
-    """Show the text, and look at it for as long as a verdict needs."""
+    """Show the text, for long enough that a verdict counts."""
     expect(page.get_by_role("button", name="Show the text")).to_be_visible()
     settled(page)
     page.keyboard.press("v")
@@ -73,7 +74,7 @@ def read(page: Page) -> None:
 
 
 def until(check: Callable[[], bool], what: str) -> None:
-    """Wait for something that shows outside the page, like a ruling in the store."""
+    """Wait for something outside the page, like a ruling in the store."""
     deadline = time.monotonic() + PATIENCE / 1000
     while not check():
         assert time.monotonic() < deadline, what
@@ -81,7 +82,7 @@ def until(check: Callable[[], bool], what: str) -> None:
 
 
 class Server:
-    """`evenhand app` on a free port, with a guard that notes every connection beyond this machine."""
+    """`evenhand app` on a free port, with a guard that records every connection to another machine."""
 
     def __init__(self, root: Path, user: str | None) -> None:
         with socket.socket() as free:
@@ -113,7 +114,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}/"
 
     def kill(self) -> None:
-        """kill -9, server and all."""
+        """Kill the app with its server (kill -9)."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        assert not self.log.exists(), self.log.read_text()  # the server asked for nobody beyond this machine
+        assert not self.log.exists(), self.log.read_text()  # the server asked no other machine

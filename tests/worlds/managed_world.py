@@ -1,4 +1,7 @@
-"""A workspace for the manager's pages: an early batch ruled, a late one in part, cases skipped, and an action that is overdue."""
+"""Builds a workspace for the manager's pages.
+
+An early batch is ruled, a late one in part; some cases are skipped, and one action is overdue.
+"""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,11 +14,11 @@ from evenhand.store import Store
 from evenhand.workspace.workspace import Workspace
 
 CUT = date(2026, 3, 23)
-ACTION = "a briefing, and ![a picture](https://example.org/x.png)"  # a text that must not load a picture
+ACTION = "a briefing, and ![a picture](https://example.org/x.png)"  # this text must not load a picture
 
 
 def managed_world(root: Path, truth: Path) -> tuple[Workspace, Store]:
-    """Users of every role; rulings from the truth, so that some slices stand out."""
+    """A workspace with users of every role; rulings follow the truth, so some slices stand out."""
     world = scored_world.build(root, truth)
     ws, store, _ = world
     for role in ROLES:

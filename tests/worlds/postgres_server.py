@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests: the one that is named or answers, else a private one for this run."""
+"""Gives the tests a PostgreSQL server: the named one, one that answers, or a private one for this run."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ DEFAULT = "postgresql+psycopg://postgres@127.0.0.1:5432"
 
 
 def postgres_server() -> Iterator[str]:
-    """The server's url without a database; skips, and says why, where there is none to be had."""
+    """The server's url without a database; skips the test, and says why, if there is no server."""
     named = os.environ.get("EVENHAND_TEST_POSTGRES")
     if named != "private" and (named or _answers(DEFAULT)):
         yield named or DEFAULT
@@ -52,5 +52,5 @@ def _answers(url: str) -> bool:
 
 
 def _as_postgres() -> list[str]:
-    """PostgreSQL refuses to run as root; Debian's package brings a user of its own."""
+    """The start of a command as the user postgres: PostgreSQL refuses to run as root."""
     return ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []

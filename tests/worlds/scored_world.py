@@ -1,4 +1,4 @@
-"""A workspace with made-up scores: the truth is known, so every promise about draws and error rates can be checked."""
+"""Builds a workspace with made-up scores and known truth, to check every promise about draws and rates."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ AT = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 def build(root, truth):
-    """A workspace with scores that know something; (workspace, store, truth frame)."""
+    """A workspace whose scores have some skill: (workspace, store, truth frame)."""
     ws = create_workspace(root)
     store = Store.open(ws.store_url)
     for policy, text in sample_policies():
@@ -80,9 +80,9 @@ def rule(world, drawn, take=None, **changes):
 def true_rate(world, drawn) -> float:
     ws, _, known = world
     frame = pl.read_parquet(ws.root / drawn.frame_file).join(known, on="decision_id", validate="1:1")
-    return (frame["label"] != frame["true_label"]).mean()
+    return float((frame["label"] != frame["true_label"]).to_numpy().mean())
 
 
 def said(answer) -> list[str]:
-    """What is said beside a rate: the notes of a table or report, in words."""
+    """The notes of a table or report, in words."""
     return [said_note(note) for note in answer.notes]

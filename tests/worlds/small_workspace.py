@@ -1,4 +1,4 @@
-"""A small workspace of synthetic data with the tiny encoder: everything is real but the weights."""
+"""Builds a small workspace of synthetic data with the tiny encoder: only the weights are not real."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ class Small:
 
 
 def small_workspace(root: Path, *, decisions: int = 2_000, rulings: int = 500, epochs: int = 1) -> Small:
-    """Decisions and rulings ingested, nothing trained."""
+    """A workspace with ingested decisions and rulings, but without a trained model."""
     ws = create_workspace(root / "workspace")
     encoder = tiny_encoder(root / "encoder")
     config = ws.root / "evenhand.toml"

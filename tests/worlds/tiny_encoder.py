@@ -1,4 +1,4 @@
-"""A tiny random encoder in a folder, for tests that need no real weights."""
+"""Writes a tiny random encoder, for tests that need no real weights."""
 
 import json
 from pathlib import Path
