@@ -1,4 +1,6 @@
-"""Draws `docs/rooms.svg` and writes the table of rooms in `docs/architecture.md` from the import arrows that `tests/house/test_boundaries.py` checks.
+"""Draws `docs/rooms.svg` and the table of rooms in `docs/architecture.md` from the import arrows.
+
+The arrows are those that `tests/house/test_boundaries.py` checks.
 
 python docs/make/rooms.py
 """
@@ -68,8 +70,8 @@ def places(
 ) -> tuple[dict[str, tuple[float, int]], list[tuple[str, ...]]]:
     """Where each room stands (column, floor), and each arrow as the points that it passes.
 
-    A room stands near the rooms that it imports. An arrow over several floors passes each of them at a point of its own, "room@floor", never
-    behind a box; arrows to the same room share these points.
+    A room stands near the rooms that it imports. An arrow over several floors passes each of them at a point
+    of its own, "room@floor", never behind a box; arrows to the same room share these points.
     """
     steps: Arrows = {room: set() for room in given}
     ways = []
@@ -97,7 +99,7 @@ def places(
 
 
 def picture() -> str:
-    """The rooms as SVG: the packages above, the rooms of the domain in a frame below; an arrow points at what is imported."""
+    """The rooms as SVG: packages above, the domain in a frame below; arrows point at what a room imports."""
     every = arrows()
     domain = reduced(
         {room: names - {EVERYBODYS} for room, names in every.items() if "/" in room and room != EVERYBODYS}

@@ -1,6 +1,9 @@
-"""What the site takes from outside `docs/`, and the pages that are made while it is built. MkDocs calls these functions (`mkdocs.yml`).
+"""Hooks of the site: what it takes from outside `docs/`, and the pages that are made while it is built.
 
-- Files of the repository that pages link to (cards of data sets, figures of benchmarks, the changelog) become files of the site.
+MkDocs calls these functions (`mkdocs.yml`).
+
+- Files of the repository that pages link to (data cards, figures of benchmarks, the changelog) become
+  files of the site.
 - The reference of the domain gets a page a room, so that no list of modules can be forgotten.
 - In the navigation, "FOLDER/*" stands for every page of that folder, by name.
 """

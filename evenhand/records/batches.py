@@ -38,7 +38,8 @@ class DrawRecord:
     design: str = "take-all and defensive square root, Pareto"
     # decisions of the period and filters without a score by the model, so outside the frame
     unscored: int = 0
-    # of the workspace's draws, from 1; 0: made by 0.1, whose draws of one seed and period share random numbers
+    # its place among the workspace's draws, from 1; 0 by 0.1, where draws of one seed and period share random
+    # numbers
     number: int = 0
     dated_later: int = 0  # decisions of the frame that are dated after the draw was made
 

@@ -365,10 +365,17 @@ def test_a_policy_called_unclear_is_a_finding_about_its_clause(world):
     item = store.items(drawn.draw_id).row(0, named=True)
     old = store.rulings(draw_id=drawn.draw_id).filter(pl.col("decision_id") == item["decision_id"])["id"][0]
     correction = Ruling(
-        case_id=item["case_id"], area=item["area"], policy_version=item["policy_version"], label=item["label"],
-        sme_id="s", ruled_at=AT + timedelta(days=1), decision_moderator_id=item["moderator_id"],
-        draw_id=drawn.draw_id, error_class="policy_unclear", replaces=int(old),
-    )  # fmt: skip
+        case_id=item["case_id"],
+        area=item["area"],
+        policy_version=item["policy_version"],
+        label=item["label"],
+        sme_id="s",
+        ruled_at=AT + timedelta(days=1),
+        decision_moderator_id=item["moderator_id"],
+        draw_id=drawn.draw_id,
+        error_class="policy_unclear",
+        replaces=int(old),
+    )
     store.add_rulings([correction], by="s")
     report = made(world)
     (found,) = report.unclear
