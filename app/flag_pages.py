@@ -13,7 +13,7 @@ from typing import Literal
 import polars as pl
 import streamlit as st
 
-from app import session
+from app import access, session
 from evenhand.flags import unpublished
 from evenhand.records.people import User
 from evenhand.records.verdict import VERDICT, is_settled, with_verdicts
@@ -64,11 +64,8 @@ def _for(user: User, rows: pl.LazyFrame) -> pl.LazyFrame:
 
     In a blind review, the cases that they may still rule on are left out.
     """
-    if user.markets:
-        rows = rows.filter(pl.col("market").is_in(user.markets))
-    if user.languages:
-        rows = rows.filter(pl.col("language").is_in(user.languages))
-    if session.workspace().config.review.blind and "review" in session.PAGES[user.role]:
+    rows = rows.filter(access.in_reach(user))
+    if session.workspace().config.review.blind and access.may_open(user, "review"):
         rows = rows.filter(~pl.col("decision_id").is_in(_open_items().implode()))
     return rows
 

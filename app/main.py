@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal  # noqa: E402
 
 import streamlit as st  # noqa: E402  telemetry is switched off first
 
-from app import session, style  # noqa: E402
+from app import access, session, style  # noqa: E402
 from app.text import as_said  # noqa: E402
 from app.views import conflicts, error_rates, flags, improvement, method, models, overview, plan, review  # noqa: E402
 from evenhand.errors import EvenhandError  # noqa: E402
@@ -47,8 +47,8 @@ def main() -> None:
 
 def _run(user: User) -> None:
     """Show the page at the address. Pages outside the role are not listed, and refuse the person."""
-    mine = [_page(name, "visible") for name in session.PAGES[user.role]]
-    barred = [_page(name, "hidden") for name in PAGES if name not in session.PAGES[user.role]]
+    mine = [_page(name, "visible") for name in access.PAGES[user.role]]
+    barred = [_page(name, "hidden") for name in PAGES if not access.may_open(user, name)]
     # a default page has no address of its own: a hidden default page lets every real page keep its address
     start = st.Page(
         lambda: st.switch_page(mine[0]), title="Start", url_path="start", default=True, visibility="hidden"

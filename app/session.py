@@ -1,4 +1,4 @@
-"""Who is using the app, and the workspace they see. Roles are checked here, not only in the navigation."""
+"""Who is using the app, and the workspace they see. Every read and write asks `app.access` again."""
 
 from __future__ import annotations
 
@@ -8,23 +8,15 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from app.access import allowed
 from app.text import as_said
 from evenhand.errors import EvenhandError, UserError
-from evenhand.records.people import Role, User
+from evenhand.records.people import User
 from evenhand.records.policy import Label, PolicyVersion
 from evenhand.records.policy import titles as titles_of
 from evenhand.store import Store
 from evenhand.wording.words import capital
 from evenhand.workspace.workspace import Workspace, find_workspace, open_workspace
-
-MANAGERS = ("overview", "error_rates", "improvement", "plan", "method")
-#: Pages by role, in order; the first is where a person starts. Management sees numbers, not texts.
-PAGES: dict[Role, tuple[str, ...]] = {
-    "sme": ("review", "flags", "conflicts"),
-    "ml": ("flags", "conflicts", *MANAGERS, "models"),
-    "management": MANAGERS,
-    "admin": ("review", "flags", "conflicts", *MANAGERS, "models"),
-}
 
 #: Keys of the session's state. The person has a key of our own: a widget's key may be lost when the page
 #: is switched.
@@ -108,7 +100,7 @@ def _signed_in() -> str | None:
 def me(page: str) -> User:
     """The person here; UserError if their role does not include `page`."""
     user: User | None = st.session_state.get("user")
-    return _allowed(user, page)
+    return allowed(user, page)
 
 
 def acting(page: str, drawn_for: str, place: tuple[str, str] | None = None) -> User:
@@ -122,17 +114,11 @@ def acting(page: str, drawn_for: str, place: tuple[str, str] | None = None) -> U
         raise UserError(
             f"this page was {drawn_for}'s, and {here or 'nobody'} is here now: nothing was stored; do it again on your own page"
         )
-    user = _allowed(store().user(here), page)
+    user = allowed(store().user(here), page)
     if place is not None and not user.can_rule(*place):
         raise UserError(
             f"market {place[0]}, language {place[1]} is not yours any more: nothing was stored; ask an admin"
         )
-    return user
-
-
-def _allowed(user: User | None, page: str) -> User:
-    if user is None or page not in PAGES[user.role]:
-        raise UserError(f"your role does not include the page {page!r}; ask an admin")
     return user
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import case_card, session
+from app import case_card, keys, session
 from app import flag_pages as published
 from app.text import as_typed, case_text
 from evenhand.batches.balance import own_queue
@@ -118,7 +118,7 @@ def _receipt(draw: DrawRecord, user: User) -> None:
     undo.button(
         "Undo",
         key=f"{act.kind}-{act.act_id}:undo",
-        shortcut="U",
+        shortcut=keys.UNDO,
         width="stretch",
         on_click=_undo,
         args=(act, user.user_id),
@@ -190,9 +190,9 @@ def _case(item: DrawnItem, user: User) -> None:
         st.html(case_card.facts(case))
         st.html(case_text(item.text, item.language, spans=card.get("spans", ()), blurred=blurred))
         if blurred:
-            _button(item, "Show the text", "reveal", "V", _reveal, item, user.user_id)
+            _button(item, "Show the text", "reveal", keys.SHOW, _reveal, item, user.user_id)
         elif settings.blur:
-            _button(item, "Blur again", "reveal", "V", lambda: state.update(revealed=False))
+            _button(item, "Blur again", "reveal", keys.SHOW, lambda: state.update(revealed=False))
         _verdict(item, user, blind=blind)
     with right:
         if blind:
@@ -264,7 +264,7 @@ def _verdict(item: DrawnItem, user: User, *, blind: bool) -> None:
                 item,
                 "Agree",
                 "agree",
-                "A",
+                keys.AGREE,
                 _rule,
                 item,
                 me,
@@ -278,7 +278,7 @@ def _verdict(item: DrawnItem, user: User, *, blind: bool) -> None:
                 item,
                 "Overturn",
                 "overturn",
-                "O",
+                keys.OVERTURN,
                 _start,
                 item,
                 me,
@@ -287,11 +287,11 @@ def _verdict(item: DrawnItem, user: User, *, blind: bool) -> None:
                 disabled=unread,
             )
         with skip:
-            _button(item, "Skip", "skip", "K", _start, item, me, "skip", width="stretch")
+            _button(item, "Skip", "skip", keys.SKIP, _start, item, me, "skip", width="stretch")
     if state["mode"] == "overturn":
         _overturn(item, user, blind=blind)
     if blind and state["mode"] != "skip":
-        _button(item, "Skip", "skip", "K", _start, item, me, "skip")
+        _button(item, "Skip", "skip", keys.SKIP, _start, item, me, "skip")
     if state["mode"] == "skip":
         _skip(item, user)
 
@@ -314,7 +314,7 @@ def _overturn(item: DrawnItem, user: User, *, blind: bool) -> None:
             item,
             as_typed(f"{label.title} ({label.clause_id})"),
             f"label-{label.name}",
-            str(number) if number < 10 else None,
+            keys.digit(number),
             _choose,
             item,
             me,
@@ -334,7 +334,16 @@ def _overturn(item: DrawnItem, user: User, *, blind: bool) -> None:
         second.selectbox("Cause (optional)", CAUSES, key="cause", format_func=spoken, index=None)
     st.text_input("Note (optional)", key="note")
     _button(
-        item, "Save", "save", "S", _rule, item, me, ruled, type="primary", disabled=ruled is None or unread
+        item,
+        "Save",
+        "save",
+        keys.SAVE,
+        _rule,
+        item,
+        me,
+        ruled,
+        type="primary",
+        disabled=ruled is None or unread,
     )
 
 
@@ -348,7 +357,14 @@ def _skip(item: DrawnItem, user: User) -> None:
     st.caption("Why? Skipped cases are counted as missing.")
     for number, reason in enumerate(SKIP_REASONS, start=1):
         _button(
-            item, reason.capitalize(), f"skip-{number}", str(number), _skip_now, item, user.user_id, reason
+            item,
+            reason.capitalize(),
+            f"skip-{number}",
+            keys.digit(number),
+            _skip_now,
+            item,
+            user.user_id,
+            reason,
         )
 
 

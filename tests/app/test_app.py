@@ -394,9 +394,9 @@ def test_an_address_gives_nobody_another_role(full, open_app, monkeypatch):
     ],
 )
 def test_a_page_outside_the_role_is_not_there_and_refuses_itself(full, monkeypatch, user, barred):
-    from app import session
+    from app import access
 
-    assert set(session.PAGES[user]) == set(session.PAGES["admin"]) - barred
+    assert set(access.PAGES[user]) == set(access.PAGES["admin"]) - barred
     monkeypatch.setenv("EVENHAND_WORKSPACE", str(full[0].root))
     monkeypatch.setenv("EVENHAND_USER", user)
     for name in barred:
@@ -690,3 +690,19 @@ def test_what_the_flags_page_cannot_list_is_said(tmp_path, open_app):
     said = [e.value for e in open_app(world, "ml", "flags").caption if "rank behind" in e.value]
     assert len(said) == 1 and said[0].startswith("1,500 more scored decisions rank behind these")
     world[1].close()
+
+
+@pytest.mark.parametrize(
+    ("markets", "languages"), [((), ()), (("TH",), ()), ((), ("pt", "zh-Hant")), (("US",), ("en",))]
+)
+def test_a_person_sees_the_rows_that_they_may_rule_on(markets, languages):
+    from app.access import in_reach
+
+    user = User(user_id="u", role="sme", markets=markets, languages=languages)
+    places = [
+        (market, language)
+        for market in ("TH", "US")
+        for language in ("pt", "pt-BR", "zh", "zh-Hant", "zh-Hant-TW", "en", "und")
+    ]
+    rows = pl.DataFrame(places, schema=["market", "language"], orient="row")
+    assert rows.filter(in_reach(user)).rows() == [place for place in places if user.can_rule(*place)]

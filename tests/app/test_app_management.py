@@ -131,11 +131,11 @@ def a_table(by, *domains) -> EstimateTable:
 
 
 def test_management_starts_on_the_overview_and_every_page_opens_for_those_it_is_for(full, opened):
-    from app import session
+    from app import access
 
-    assert session.PAGES["management"][0] == "overview"
+    assert access.PAGES["management"][0] == "overview"
     for user in ("management", "ml", "admin"):
-        assert set(PAGES) <= set(session.PAGES[user])
+        assert set(PAGES) <= set(access.PAGES[user])
     for page in PAGES:
         assert opened(full, page, "ml").title
 
