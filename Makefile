@@ -43,14 +43,13 @@ system-packages:
 	@sh .ci/system-packages
 
 test: $(VENV)/.dev system-packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: lint types test
 
-# What trains nothing and needs no browser and no server; on all cores where pytest-xdist is there.
+# What trains nothing and needs no browser and no server.
 quick: lint types
-	$(BIN)/python -m pytest -q -m "not slow and not browser and not postgres" \
-	    $(shell $(BIN)/python -c 'import importlib.util as u; print("-n auto" if u.find_spec("xdist") else "")' 2>/dev/null)
+	$(BIN)/python -m pytest -q -n auto -m "not slow and not browser and not postgres"
 
 # Writes the generated pages and builds the site into site/; nothing is fetched.
 docs: $(VENV)/.dev
