@@ -16,10 +16,11 @@ from evenhand.rates.question import Question
 from evenhand.rates.table import EstimateTable, estimate_draws, measure_draws
 from evenhand.records.batches import DrawRecord, QueueProgress
 from evenhand.records.columns import DOMAINS
+from evenhand.workspace.lake import decision_files
 
 SPLITS = tuple(name for name in DOMAINS if name != "moderator_id")  # moderators are not ranked
 #: Workspace; number of rulings, of skips, of rulings taken back, of skips taken back, of draws.
-Stamp = tuple[str, int, int, int, int, int]
+Stamp = tuple[str, int, int, int, int, int, int]
 
 EVERYTHING = Question()
 
@@ -45,8 +46,9 @@ class Batch:
 
 def stamp() -> Stamp:
     """A value that changes when the data behind the figures changes."""
-    store = session.store()
-    return str(session.workspace().root), *store.ruling_count(), *store.skip_count(), len(store.draws())
+    ws, store = session.workspace(), session.store()
+    counts = (*store.ruling_count(), *store.skip_count(), len(store.draws()), len(decision_files(ws)))
+    return str(ws.root), *counts
 
 
 @st.cache_data(show_spinner="Estimating", max_entries=128)

@@ -13,11 +13,11 @@ from app import session
 from app.charts import charts
 from app.text import as_said, as_typed, figure
 from evenhand.batches.plan import KAPPAS, Plan, make_plan
-from evenhand.batches.population import scored_frame
+from evenhand.batches.population import LeftOut, scored_frame
 from evenhand.errors import SampleError
 from evenhand.wording.rates import Titles, domain_name, sentence
 from evenhand.wording.words import spoken
-from evenhand.workspace.lake import decision_files, scored_models
+from evenhand.workspace.lake import decision_files, score_file, scored_models
 
 _BY = ("market", "area", "language", "queue", "policy_version")
 
@@ -78,7 +78,13 @@ def _ask(at: measured.Stamp, models: list[str]) -> Asked:
         since = st.date_input("From", None, key="plan_since")
         to = st.date_input("To", None, key="plan_to", help="The last day (UTC) that counts.")
     until = measured.day_after(to) if to else None
-    size = _frame(at, model, since, until, len(decision_files(session.workspace()))).height
+    frame, left_out = _frame(at, model, since, until, _files(model))
+    if left_out.unscored:
+        st.warning(
+            f"{left_out.unscored:,} more decisions have no score by {as_typed(model)} and cannot be drawn:"
+            " `evenhand score` scores them, and a new policy version needs `evenhand train` first."
+        )
+    size = frame.height
     budget = first.number_input("Budget, cases", 1, size, min(300, size), 50, key="plan_budget")
     options = sorted({*KAPPAS, settings.draw.kappa})
     kappa = second.select_slider(
@@ -110,12 +116,22 @@ def command(plan: Plan, model: str, since: date | None, until: date | None, *, l
     return said if model == live else f"{said} --model {model.rpartition('-')[2]}"
 
 
+def _files(model: str) -> tuple[int, int]:
+    """How many files of decisions there are, and how many of them have scores by `model`."""
+    ws = session.workspace()
+    files = decision_files(ws)
+    return len(files), sum(score_file(ws, model, file).exists() for file in files)
+
+
 @st.cache_resource(show_spinner="Reading the scores", max_entries=2)
 def _frame(
-    at: measured.Stamp, model: str, since: date | None, until: date | None, files: int
-) -> pl.DataFrame:
-    """The decisions that can be drawn; read again when there is a new ruling or a new file of decisions."""
-    return scored_frame(session.workspace(), session.store(), model, since=since, until=until)[0]
+    at: measured.Stamp, model: str, since: date | None, until: date | None, files: tuple[int, int]
+) -> tuple[pl.DataFrame, LeftOut]:
+    """The decisions that can be drawn, and what is left out.
+
+    It is read again when there is a new ruling, or a new file of decisions or scores.
+    """
+    return scored_frame(session.workspace(), session.store(), model, since=since, until=until)
 
 
 @st.cache_data(show_spinner="Planning", max_entries=64)
@@ -131,7 +147,7 @@ def _plan(
 ) -> Plan:
     settings = session.workspace().config
     return make_plan(
-        _frame(at, model, since, until, len(decision_files(session.workspace()))),
+        _frame(at, model, since, until, _files(model))[0],
         budget,
         kappa=kappa,
         floor=settings.draw.floor,

@@ -604,3 +604,14 @@ def test_the_plan_says_when_the_model_will_not_help(tmp_path, truth, opened):
         pl.read_parquet(file).with_columns(p_overturn=pl.lit(0.1)).write_parquet(file)
     said = " ".join(e.value for e in opened((ws, store), "plan").markdown)
     assert text.as_typed("All scores are equal: the model tells nothing apart") in said
+
+
+def test_the_plan_says_what_has_no_score_and_cannot_be_drawn(tmp_path, truth, opened):
+    ws, store, _ = scored_world.build(tmp_path / "w", truth)
+    store.add_user(User(user_id="management", role="management"))
+    assert not opened((ws, store), "plan").warning
+    last = sorted(ws.scores_dir.rglob("*.parquet"))[-1]
+    missing = pl.scan_parquet(last).select(pl.len()).collect().item()
+    last.unlink()
+    (warned,) = opened((ws, store), "plan").warning
+    assert warned.value.startswith(f"{missing:,} more decisions have no score by evenhand")
