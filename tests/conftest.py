@@ -1,22 +1,29 @@
 """Fixtures for all tests. Telemetry is off and model hubs are blocked before any dependency is imported."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
 from sqlalchemy import create_engine, text
 from worlds import scored_world
 from worlds.postgres_server import postgres_server
+from worlds.small_workspace import trained_once
 
 from evenhand.store import Store
 from evenhand.synthetic import generate
 from evenhand.workspace.telemetry import quiet
 from evenhand.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from training.train import TrainReport
 
 quiet()
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tiny encoder is too small for a second thread
@@ -89,3 +96,10 @@ def world(tmp_path: Path, truth: Path) -> Iterator[tuple[Workspace, Store, pl.Da
     ws, store, known = scored_world.build(tmp_path / "w", truth)
     yield ws, store, known
     store.close()
+
+
+@pytest.fixture(scope="session")
+def trained_world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainReport]:
+    """Where a trained workspace lies that all tests of the session copy, and how its training went."""
+    base = tmp_path_factory.getbasetemp()
+    return trained_once(base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base)

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
-from worlds.small_workspace import small_workspace
+from worlds.small_workspace import copied
 
 from evenhand.flags import publish_flags
 from evenhand.records.people import User
@@ -17,20 +17,15 @@ from evenhand.synthetic.sample_policies import sample_policies
 from evenhand.workspace.lake import scan_decisions
 from models.explain.explanation import explain
 from models.registry import Registry
-from models.scoring import score
-from training.train import train
 
 pytestmark = pytest.mark.slow
 MAIN = str(Path(__file__).resolve().parents[2] / "app" / "main.py")
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    small = small_workspace(tmp_path_factory.mktemp("explained"))
-    registry = Registry(small.ws)
-    registry.promote(train(small.ws, small.store, by="test").version)
-    bundle = registry.load("champion")
-    score(small.ws, bundle, "evenhand-1")
+def world(tmp_path_factory, trained_world):
+    small = copied(trained_world[0], tmp_path_factory.mktemp("explained"))
+    bundle = Registry(small.ws).load("champion")
     publish_flags(small.ws, "evenhand-1")
     publish_conflicts(small.ws)
     small.store.add_user(User(user_id="ml", role="ml"), by="test")

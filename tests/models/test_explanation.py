@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 import pytest
-from worlds.small_workspace import small_workspace
+from worlds.small_workspace import copied
 
 from evenhand.workspace.lake import scan_decisions
 from models.explain.deletion import Flip, Found, without
@@ -14,7 +14,6 @@ from models.explain.explanation import explain, found_in, sentence, shown
 from models.explain.precedents import FAR, Precedents
 from models.explain.split_words import words
 from models.registry import Registry
-from training.train import train
 
 
 def near(agrees: bool, *, other_side: bool = False) -> dict:
@@ -130,10 +129,9 @@ def test_few_precedents_are_shown_as_they_are_and_never_the_case_itself():
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    small = small_workspace(tmp_path_factory.mktemp("explained"))
-    train(small.ws, small.store, by="test")
-    yield scan_decisions(small.ws).sort("decision_id").collect(), Registry(small.ws).load("challenger")
+def world(tmp_path_factory, trained_world):
+    small = copied(trained_world[0], tmp_path_factory.mktemp("explained"))
+    yield scan_decisions(small.ws).sort("decision_id").collect(), Registry(small.ws).load("champion")
     small.store.close()
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 from mlflow.tracking import MlflowClient
-from worlds.small_workspace import small_workspace
+from worlds.small_workspace import copied, small_workspace
 
 import training.finetune
 from evenhand.errors import ModelError, PolicyMismatch, TrainingError
@@ -36,14 +36,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    small = small_workspace(tmp_path_factory.mktemp("trained"))
-    report = train(small.ws, small.store, by="test")
+def trained(tmp_path_factory, trained_world):
+    made, report = trained_world
+    small = copied(made, tmp_path_factory.mktemp("trained"))
     registry = Registry(small.ws)
-    registry.promote(report.version)
-    bundle = registry.load("champion")
-    score(small.ws, bundle, "evenhand-1")
-    yield small, report, registry, bundle
+    yield small, report, registry, registry.load("champion")
     small.store.close()
 
 

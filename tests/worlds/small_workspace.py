@@ -1,8 +1,14 @@
 """Builds a small workspace of synthetic data with the tiny encoder: only the weights are not real."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
 from worlds.tiny_encoder import tiny_encoder
 
 from evenhand.ingest import ingest_decisions, ingest_rulings
@@ -10,6 +16,9 @@ from evenhand.store import Store
 from evenhand.synthetic import generate
 from evenhand.synthetic.sample_policies import sample_policies
 from evenhand.workspace.workspace import Workspace, create_workspace, open_workspace
+
+if TYPE_CHECKING:
+    from training.train import TrainReport
 
 
 @dataclass
@@ -34,3 +43,33 @@ def small_workspace(root: Path, *, decisions: int = 2_000, rulings: int = 500, e
     ingest_decisions(ws, store.policies(), root / "data" / "decisions.csv.gz")
     ingest_rulings(ws, store, root / "data" / "rulings.csv.gz", by="test")
     return Small(ws, store, root / "data")
+
+
+def trained_once(shared: Path) -> tuple[Path, TrainReport]:
+    """The folder of a small workspace with a trained, promoted and scored version, made once a session.
+
+    Tests copy it (`copied`). Several processes of a session share it: the first that needs it makes it.
+    """
+    from models.registry import Registry
+    from models.scoring import score
+    from training.train import TrainReport, train
+
+    root, done = shared / "trained", shared / "trained.json"
+    with FileLock(shared / "trained.lock"):
+        if not done.exists():
+            small = small_workspace(root)
+            report = train(small.ws, small.store, by="test")
+            registry = Registry(small.ws)
+            registry.promote(report.version)
+            score(small.ws, registry.load("champion"), "evenhand-1")
+            small.store.close()
+            done.write_text(json.dumps(asdict(report)))
+    raw = json.loads(done.read_text())
+    return root, TrainReport(**{**raw, "notes": tuple(raw["notes"])})
+
+
+def copied(made: Path, target: Path) -> Small:
+    """A workspace of its own, from what `trained_once` made."""
+    shutil.copytree(made / "workspace", target / "workspace")
+    ws = open_workspace(target / "workspace")
+    return Small(ws, Store.open(ws.store_url), made / "data")
