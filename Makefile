@@ -47,9 +47,9 @@ test: $(VENV)/.dev system-packages
 
 check: lint types test
 
-# What trains nothing and needs no browser and no server.
+# Lint, types and what builds no workspace and needs no browser and no server.
 quick: lint types
-	$(BIN)/python -m pytest -q -n auto -m "not slow and not browser and not postgres"
+	$(BIN)/python -m pytest -q -n auto -m "not slow and not browser and not postgres and not builds"
 
 # Writes the generated pages and builds the site into site/; nothing is fetched.
 docs: $(VENV)/.dev

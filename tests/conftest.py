@@ -29,6 +29,20 @@ quiet()
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tiny encoder is too small for a second thread
 
 
+#: Fixtures and folders whose tests build a whole workspace: `make quick` leaves them to `make test`.
+BUILDERS = {"truth", "trained_world", "data_dir"}
+BUILDING = ("app", "benchmarks", "cli", "models", "training")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what builds a workspace, by what it uses or where it stands."""
+    tests = Path(__file__).parent
+    for item in items:
+        used = BUILDERS & set(getattr(item, "fixturenames", ()))
+        if used or item.path.relative_to(tests).parts[0] in BUILDING:
+            item.add_marker("builds")
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of the public data sets, if the machine has them."""
