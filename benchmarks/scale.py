@@ -141,9 +141,10 @@ def build(root: Path, rows: int) -> None:
 
 def wrong(ids: list[str], p: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The made-up truth about each decision: whether it was wrong; shape (n,)."""
-    from evenhand.batches.id_numbers import hashed_uniform
+    from evenhand.batches.id_numbers import id_numbers
+    from evenhand.statistics.draw import uniform
 
-    return np.asarray(hashed_uniform("truth", ids) < p)
+    return np.asarray(uniform("truth", id_numbers(ids)) < p)
 
 
 def peak_mb() -> float:

@@ -1,12 +1,16 @@
 """Builds records for tests: every other field is filled in, so a test names only what matters to it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+from evenhand.batches.id_numbers import id_numbers
 from evenhand.records.batches import DrawnItem, DrawRecord
 from evenhand.records.decision import decision_id
 from evenhand.records.people import User
 from evenhand.records.ruling import Ruling
+from evenhand.statistics.arrays import Floats
+from evenhand.statistics.draw import uniform
 from evenhand.store import Store
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -92,3 +96,8 @@ def a_ruling(n: int = 0, **changes) -> Ruling:
 def taken(store: Store, name: str = "sam", **slices) -> DrawnItem | None:
     """The case of the batch that `name` gets, who rules on these markets and languages."""
     return store.take_item("d1", User(user_id=name, role="sme", **slices), at=NOON).item
+
+
+def hashed_uniform(salt: str, ids: Sequence[str]) -> Floats:
+    """A number in (0, 1) for each id, shape (n,), as a draw with this salt gives it."""
+    return uniform(salt, id_numbers(ids))

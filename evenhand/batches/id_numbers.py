@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from evenhand.statistics.arrays import Floats, Marks
-from evenhand.statistics.draw import uniform
+from evenhand.statistics.arrays import Marks
 
 
 def id_numbers(ids: Sequence[str] | pl.Series) -> Marks:
@@ -23,8 +22,3 @@ def id_numbers(ids: Sequence[str] | pl.Series) -> Marks:
     for i in odd.to_list():
         out[i] = int.from_bytes(hashlib.sha256(text[i].encode()).digest()[:8], "big")
     return out
-
-
-def hashed_uniform(salt: str, ids: Sequence[str] | pl.Series) -> Floats:
-    """A number in (0, 1) for each id, shape (n,): `uniform` of its number, the same on every machine."""
-    return uniform(salt, id_numbers(ids))

@@ -19,7 +19,7 @@ import polars as pl
 from evenhand.errors import SampleError
 from evenhand.records.columns import DECISIONS, DOMAINS, FRAME, MAY, SCORES
 from evenhand.records.policy import PolicyVersion
-from evenhand.records.verdict import settled_by, without_settled
+from evenhand.records.verdict import Settled, settled, without_settled
 from evenhand.statistics.arrays import Ints
 from evenhand.store import Store
 from evenhand.workspace.lake import decision_files, scan_decisions, score_file
@@ -47,7 +47,7 @@ class Population:
     # without a score file, nothing of the decision file is scored
     files: tuple[tuple[Path, Path | None], ...]
     filters: Mapping[str, str]
-    rulings: pl.DataFrame  # the current ones
+    settled: Settled  # by the current rulings
     flags: pl.DataFrame  # MAY by policy version, area and label
 
     def shards(self, columns: Sequence[str] = FRAME) -> Iterator[tuple[pl.DataFrame, LeftOut]]:
@@ -58,7 +58,7 @@ class Population:
     def _shard(
         self, decisions: Path, scores: Path | None, columns: list[str]
     ) -> tuple[pl.DataFrame, LeftOut]:
-        keys = settled_by(self.rulings)
+        keys = self.settled.columns
         wanted = {
             "decision_id",
             *columns,
@@ -77,7 +77,7 @@ class Population:
         )
         rows = rows.join(judgements, on="decision_id", how="inner", validate="1:1", maintain_order="left")
         scored = rows.height
-        rows = without_settled(rows, self.rulings)
+        rows = without_settled(rows, self.settled)
         if set(columns) & set(MAY):
             rows = rows.join(self.flags, on=_POLICY, how="left", maintain_order="left")
         return rows.select(columns), LeftOut(ruled=scored - rows.height, unscored=every - scored)
@@ -111,7 +111,7 @@ def population(
     return Population(
         files=tuple((file, scores if scores.exists() else None) for file, scores in pairs),
         filters=filters,
-        rulings=store.rulings(),
+        settled=settled(store.rulings()),
         flags=_error_flags(store.policies()),
     )
 

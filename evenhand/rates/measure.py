@@ -87,7 +87,7 @@ class Measure:
         self, store: Store, parts: Sequence[Reviewed], question: Question, *, notes: Sequence[Note] = ()
     ) -> None:
         self.question = question
-        self.days_of_rulings = _days_of_rulings(store, parts)
+        self.days_of_rulings = _days_of_rulings(store, parts) if question.looks.daily else 0
         self.confidence = question.looks.confidence(self.days_of_rulings)
         self._periods = [name for name in PERIODS if parts and name in parts[0].frame.columns]
         self.parts = tuple(parts)

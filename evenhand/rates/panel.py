@@ -11,7 +11,7 @@ import polars as pl
 from evenhand.batches.id_numbers import id_numbers
 from evenhand.errors import EstimateError
 from evenhand.rates.notes import Note, PanelOutsideQueue, PanelQueueOpen, about
-from evenhand.rates.reviewed_frame import Reviewed, verdicts_of
+from evenhand.rates.reviewed_frame import Reviewed, sme_rulings, verdicts_of
 from evenhand.records.verdict import is_overturned, is_settled
 from evenhand.statistics.second_phase import panel_asked, panel_chance, panel_order
 from evenhand.store import Store
@@ -26,7 +26,7 @@ def panel_queue(store: Store, draw_id: str) -> pl.DataFrame:
     ruled.
     """
     items = store.items(draw_id)
-    rows = verdicts_of(store, with_chance(items, draw_id), _smes(store, draw_id)).filter(is_settled())
+    rows = verdicts_of(store, with_chance(items, draw_id), sme_rulings(store, draw_id)).filter(is_settled())
     if rows.is_empty():
         raise EstimateError(f"draw {draw_id}: no ruling of an SME yet, so nothing for a panel to check")
     rows = _asked(rows, draw_id).filter("panel_asked")
@@ -99,10 +99,6 @@ def _asked(rows: pl.DataFrame, draw_id: str) -> pl.DataFrame:
         np.asarray(rows["panel_chance"].to_numpy()),
     )
     return rows.with_columns(overturned.alias("overturned"), pl.Series("panel_asked", asked))
-
-
-def _smes(store: Store, draw_id: str) -> pl.DataFrame:
-    return store.rulings(draw_id=draw_id).filter(pl.col("source") != "panel")
 
 
 def _panel(store: Store, draw_id: str) -> pl.DataFrame:

@@ -115,7 +115,7 @@ def reviewed(ws: Workspace, store: Store, draw: DrawRecord, question: Question) 
     about. Raises EstimateError if the frame is lost or was changed.
     """
     items = store.items(draw.draw_id)
-    rulings = store.rulings(draw_id=draw.draw_id).filter(pl.col("source") != "panel")
+    rulings = sme_rulings(store, draw.draw_id)
     file = ws.root / draw.frame_file
     if not file.exists():
         raise EstimateError(f"{file}: the frame of draw {draw.draw_id} is missing; restore it from a backup")
@@ -134,7 +134,7 @@ def reviewed(ws: Workspace, store: Store, draw: DrawRecord, question: Question) 
     notes = [*_left_out(draw, items, rulings), *_dates(draw, done, rulings)]
     if done.height < items.height:
         notes += _unfinished(store, draw, items)
-        part = partly_reviewed(frame, items, _smes(items, rulings), draw)
+        part = partly_reviewed(frame, items, smes_by_market(items, rulings), draw)
         frame, notes = part.frame, [*notes, *part.notes]
         for lane in part.untold:
             done = done.remove(**lane)
@@ -190,7 +190,12 @@ def _left_out(draw: DrawRecord, items: pl.DataFrame, rulings: pl.DataFrame) -> I
         yield RuledUnderAnotherVersion(**about(draw), rulings=other.height)
 
 
-def _smes(items: pl.DataFrame, rulings: pl.DataFrame) -> dict[str, int]:
+def sme_rulings(store: Store, draw_id: str) -> pl.DataFrame:
+    """The current rulings on a draw, without a panel's."""
+    return store.rulings(draw_id=draw_id).filter(pl.col("source") != "panel")
+
+
+def smes_by_market(items: pl.DataFrame, rulings: pl.DataFrame) -> dict[str, int]:
     """How many people ruled in each market."""
     places = items.select("decision_id", "market")
     found = rulings.join(places, on="decision_id").group_by("market").agg(pl.col("sme_id").n_unique())

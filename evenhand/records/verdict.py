@@ -24,6 +24,7 @@ moderator cannot say it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import polars as pl
 
@@ -31,7 +32,6 @@ from evenhand.records.policy import PolicyVersion
 
 #: What a ruling said about a decision; all null while the decision is open.
 VERDICT = ("verdict", "ruled_label", "error_class", "sme_id", "ruled_at")
-VERDICTS = ("upheld", "overturned", "policy_unclear")
 #: Error classes that follow from the two labels; the others are named by the SME.
 LABEL_CLASSES = ("over_enforcement", "under_enforcement", "wrong_policy")
 _NAMED_CLASSES = ("technical", "policy_unclear")
@@ -72,20 +72,33 @@ def with_verdicts(
     return found.with_columns(_verdict().alias("verdict")).drop("named_class", "clean_label")
 
 
-def without_settled(decisions: pl.DataFrame, rulings: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `decisions` that no ruling settles, in their order.
+class Settled(NamedTuple):
+    """Keys of the decisions that current rulings settle: single decisions, and all decisions on a case."""
 
-    The columns are those that `with_verdicts` needs, without label.
-    """
-    for part, key in ((_named(rulings), _BY_DECISION), (_unnamed(rulings), _BY_CASE)):
-        if part.height:
-            decisions = decisions.join(part.select(key), on=key, how="anti", maintain_order="left")
+    decisions: pl.DataFrame  # decision_id, policy_version
+    cases: pl.DataFrame  # case_id, area, policy_version
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of a decision that `without_settled` needs."""
+        return list(dict.fromkeys([*_BY_DECISION, *(_BY_CASE if self.cases.height else ())]))
+
+
+def settled(rulings: pl.DataFrame) -> Settled:
+    """What current rulings settle, whatever they say; computed once for any number of tables."""
+    named = pl.col("decision_id").is_not_null()
+    return Settled(
+        decisions=rulings.filter(named).select(_BY_DECISION).unique(),
+        cases=rulings.filter(~named).select(_BY_CASE).unique(),
+    )
+
+
+def without_settled(decisions: pl.DataFrame, known: Settled) -> pl.DataFrame:
+    """The rows of `decisions` that no ruling settles, in their order; they have the columns of `known`."""
+    for keys in known:
+        if keys.height:
+            decisions = decisions.join(keys, on=keys.columns, how="anti", maintain_order="left")
     return decisions
-
-
-def settled_by(rulings: pl.DataFrame) -> list[str]:
-    """The columns of a decision that `without_settled` needs for these rulings."""
-    return _BY_DECISION + (["case_id", "area"] if rulings["decision_id"].has_nulls() else [])
 
 
 def is_settled() -> pl.Expr:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from evenhand.rates.measure import Measure
-from evenhand.rates.reviewed_frame import Reviewed
+from evenhand.rates.reviewed_frame import Reviewed, sme_rulings, smes_by_market
 from evenhand.rates.unfinished_batches import partly_reviewed
 from evenhand.statistics.estimator import Estimate
 from evenhand.store import Store
@@ -74,15 +74,9 @@ def _with_skipped(ws: Workspace, store: Store, part: Reviewed) -> tuple[pl.DataF
         return part.frame, left
     file = pl.scan_parquet(ws.root / part.draw.frame_file).with_row_index("place")
     frame = part.frame.with_columns(file.select("pi").collect()["pi"])  # as drawn
-    people = (
-        store.rulings(draw_id=draw_id)
-        .filter(pl.col("source") != "panel")
-        .join(items.select("decision_id", "market"), on="decision_id")
-        .group_by("market")
-        .agg(pl.col("sme_id").n_unique())
-    )
+    smes = smes_by_market(items, sme_rulings(store, draw_id))
     seen = pl.when(pl.col("ruled") | pl.col("skipped")).then(pl.col("label"))
-    told = partly_reviewed(frame, items.with_columns(ruled_label=seen), dict(people.iter_rows()), part.draw)
+    told = partly_reviewed(frame, items.with_columns(ruled_label=seen), smes, part.draw)
     frame = told.frame
     about = file.filter(pl.col("decision_id").is_in(left["decision_id"].implode())).select(
         "place", "decision_id", "text_hash", "conversation_id"

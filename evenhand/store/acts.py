@@ -85,40 +85,44 @@ class ActMethods(StoreBase):
 
         UserError if it is not there, is somebody else's or was taken back already.
         """
-        at = datetime.now(UTC)
         with self._writing() as session:
             row = session.get(RulingRow, ruling_id)
             if row is None:
                 raise UserError(f"no ruling {ruling_id}; reload the list of rulings")
-            _check_own("ruling", ruling_id, row.sme_id, by)
-            undo = {"ruling_id": ruling_id, "at": at, "by": by}
-            if not self._insert_new(session, UndoRow, [undo], "ruling_id"):
-                raise UserError(f"ruling {ruling_id} was taken back already; nothing is left to undo")
-            note(session, "undo_ruling", str(ruling_id), by=by, at=at)
-            if row.draw_id is not None and row.decision_id is not None:
-                _hand_back(session, row.draw_id, row.decision_id, by, at)
+            self._take_back(session, "ruling", row, UndoRow, by=by)
 
     def undo_skip(self, skip_id: int, *, by: str) -> None:
         """Take back one's own skip; its case is theirs again. The skip stays on record.
 
         UserError if it is not there, is somebody else's or was taken back already.
         """
-        at = datetime.now(UTC)
         with self._writing() as session:
             row = session.get(SkipRow, skip_id)
             if row is None:
                 raise UserError(f"no skip {skip_id}; reload the page")
-            _check_own("skip", skip_id, row.sme_id, by)
-            undo = {"skip_id": skip_id, "at": at, "by": by}
-            if not self._insert_new(session, SkipUndoRow, [undo], "skip_id"):
-                raise UserError(f"skip {skip_id} was taken back already; nothing is left to undo")
-            note(session, "undo_skip", str(skip_id), by=by, at=at)
+            self._take_back(session, "skip", row, SkipUndoRow, by=by)
+
+    def _take_back(
+        self,
+        session: Session,
+        act: str,
+        row: RulingRow | SkipRow,
+        undone: type[UndoRow] | type[SkipUndoRow],
+        *,
+        by: str,
+    ) -> None:
+        """Write down that an act of `by` is taken back, and hand its case back to them."""
+        at = datetime.now(UTC)
+        if row.sme_id != by:
+            raise UserError(
+                f"{act} {row.id} is {row.sme_id}'s, not {by}'s; only {row.sme_id} can take it back"
+            )
+        key = f"{act}_id"
+        if not self._insert_new(session, undone, [{key: row.id, "at": at, "by": by}], key):
+            raise UserError(f"{act} {row.id} was taken back already; nothing is left to undo")
+        note(session, f"undo_{act}", str(row.id), by=by, at=at)
+        if row.draw_id is not None and row.decision_id is not None:
             _hand_back(session, row.draw_id, row.decision_id, by, at)
-
-
-def _check_own(what: str, act_id: int, owner: str, by: str) -> None:
-    if owner != by:
-        raise UserError(f"{what} {act_id} is {owner}'s, not {by}'s; only {owner} can take it back")
 
 
 def _hand_back(session: Session, draw_id: str, decision: str, user_id: str, at: datetime) -> None:

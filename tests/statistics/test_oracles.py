@@ -3,12 +3,13 @@
 import numpy as np
 import polars as pl
 import pytest
+from builders import hashed_uniform
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
-from evenhand.batches.id_numbers import hashed_uniform, id_numbers
+from evenhand.batches.id_numbers import id_numbers
 from evenhand.batches.population import codes
 from evenhand.errors import EstimateError, SampleError
 from evenhand.rates.cells import cut_frames

@@ -3,11 +3,11 @@
 import numpy as np
 import polars as pl
 import pytest
+from builders import hashed_uniform
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.commands.demo import held_again
-from evenhand.batches.id_numbers import hashed_uniform
 from evenhand.errors import SampleError
 from evenhand.statistics.design import Design
 from evenhand.statistics.draw import pareto_draw, partial_probabilities
