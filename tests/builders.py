@@ -26,6 +26,16 @@ areas:
       - {name: rude, clause: Rude words.}
 """
 
+TWO_AREAS = """
+version: v1
+effective_from: 2026-01-01
+areas:
+  - name: tone
+    labels: [{name: clean, clause: Nothing wrong.}, {name: rude, clause: Rude words.}]
+  - name: spam
+    labels: [{name: clean, clause: Nothing wrong.}, {name: bait, clause: Click bait.}]
+"""
+
 
 def a_draw(draw_id="d1", **changes) -> DrawRecord:
     base = DrawRecord(

@@ -12,6 +12,7 @@ import polars as pl
 from evenhand.rates.measure import Measure
 from evenhand.rates.reviewed_frame import Reviewed, sme_rulings, smes_by_market
 from evenhand.rates.unfinished_batches import partly_reviewed
+from evenhand.records.columns import UTC_TIME
 from evenhand.statistics.estimator import Estimate
 from evenhand.store import Store
 from evenhand.workspace.workspace import Workspace
@@ -44,7 +45,7 @@ def skipped(ws: Workspace, store: Store, measure: Measure) -> Skipped | None:
             "error_class": pl.lit(error_class, pl.String),
             "verdict": pl.lit("overturned" if error_class else "upheld"),
             "sme_id": pl.lit(None, pl.String),
-            "ruled_at": pl.lit(None, pl.Datetime("us", "UTC")),
+            "ruled_at": pl.lit(None, UTC_TIME),
         }
         full = [
             part

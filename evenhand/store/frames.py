@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-_UTC = pl.Datetime("us", "UTC")
+from evenhand.records.columns import UTC_TIME
 
 RULINGS = pl.Schema(
     [
@@ -19,7 +19,7 @@ RULINGS = pl.Schema(
         ("policy_version", pl.String),
         ("label", pl.String),
         ("sme_id", pl.String),
-        ("ruled_at", _UTC),
+        ("ruled_at", UTC_TIME),
         ("decision_moderator_id", pl.String),
         ("error_class", pl.String),
         ("cause", pl.String),
@@ -49,7 +49,7 @@ ITEMS = pl.Schema(
         ("policy_version", pl.String),
         ("label", pl.String),
         ("moderator_id", pl.String),
-        ("decided_at", _UTC),
+        ("decided_at", UTC_TIME),
         ("predicted_label", pl.String),
         ("team", pl.String),
         ("content_type", pl.String),
@@ -63,7 +63,7 @@ ITEMS = pl.Schema(
 AUDIT = pl.Schema(
     [
         ("id", pl.Int64),
-        ("at", _UTC),
+        ("at", UTC_TIME),
         ("by", pl.String),
         ("action", pl.String),
         ("subject", pl.String),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from builders import TWO_AREAS
 
 from cli.main import main
 from evenhand.records.checks import MAX_TEXT
@@ -17,15 +18,6 @@ from evenhand.store import Store
 from evenhand.workspace.lake import decision_files, scan_decisions
 from evenhand.workspace.workspace import open_workspace
 
-POLICY = """
-version: v1
-effective_from: 2026-01-01
-areas:
-  - name: tone
-    labels: [{name: clean, clause: Nothing wrong.}, {name: rude, clause: Rude words.}]
-  - name: spam
-    labels: [{name: clean, clause: Nothing wrong.}, {name: bait, clause: Click bait.}]
-"""
 GOOD = {
     "case_id": "c1",
     "text": "hello there",
@@ -55,7 +47,7 @@ class Desk:
     def __init__(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.root, self._capsys, self._files = root / "w", capsys, root
         assert main(["init", str(self.root), "--no-sample-policy"]) == 0
-        (root / "policy.yaml").write_text(POLICY)
+        (root / "policy.yaml").write_text(TWO_AREAS)
         assert self.run("policy", "add", str(root / "policy.yaml"))[0] == 0
 
     def run(self, *words: str) -> tuple[int, str]:

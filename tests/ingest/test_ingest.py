@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from builders import TWO_AREAS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,16 +27,7 @@ from evenhand.store import Store
 from evenhand.workspace.lake import decision_files, scan_decisions
 from evenhand.workspace.workspace import create_workspace
 
-POLICY_TEXT = """
-version: v1
-effective_from: 2026-01-01
-areas:
-  - name: tone
-    labels: [{name: clean, clause: Nothing wrong.}, {name: rude, clause: Rude words.}]
-  - name: spam
-    labels: [{name: clean, clause: Nothing wrong.}, {name: bait, clause: Click bait.}]
-"""
-POLICY = parse_policy(POLICY_TEXT)
+POLICY = parse_policy(TWO_AREAS)
 GOOD = {
     "case_id": "c1",
     "text": "สวัสดี مرحبا 🙂",
@@ -150,7 +142,7 @@ def test_two_moderators_on_one_case_are_two_decisions(ws, tmp_path):
 
 
 def test_a_lone_area_is_filled_in(ws, tmp_path):
-    policy = parse_policy(POLICY_TEXT.split("  - name: spam")[0])
+    policy = parse_policy(TWO_AREAS.split("  - name: spam")[0])
     row = {k: v for k, v in GOOD.items() if k != "area"}
     assert ingest_decisions(ws, [policy], csv_of(tmp_path / "d.csv", row)).added == 1
 
@@ -386,7 +378,7 @@ RULING = {
 
 def test_rulings_are_kept_as_gold_and_checked(ws, tmp_path):
     store = Store.open(ws.store_url)
-    store.add_policy(POLICY, POLICY_TEXT, by="ann")
+    store.add_policy(POLICY, TWO_AREAS, by="ann")
     bad: list[dict[str, Any]] = [
         {**RULING, "error_class": "bogus"},
         {**RULING, "confidence": "7"},
